@@ -1,0 +1,47 @@
+# watchkeeper: `make help` lists the targets.
+GO        ?= go
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS   := -s -w -X main.version=$(VERSION)
+FUZZTIME  ?= 10s
+BENCHTIME ?= 1s
+# Where races can live; the rest of the packages are pure functions.
+RACE_PKGS ?= ./exporters/... ./ruleset/... ./alertrouter/... ./internal/...
+
+.PHONY: build demo run test test-race test-services lint bench fuzz clean help
+
+build: ## build bin/watchkeeper
+	$(GO) build -ldflags '$(LDFLAGS)' -o bin/watchkeeper ./cmd/watchkeeper
+
+demo: build ## the whole product in one process, with a simulated cloud account, in 30 seconds
+	bin/watchkeeper demo
+
+run: build ## watch this host (data in ./data)
+	bin/watchkeeper serve
+
+test: ## all tests that need nothing but Go
+	$(GO) test ./...
+
+test-race: ## the tests of concurrent packages under the race detector
+	$(GO) test -race $(RACE_PKGS)
+
+test-services: build ## tests against real servers; installs missing Debian packages when root
+	./internal/services/run
+
+lint: ## gofmt, go vet, staticcheck
+	@out=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); test -z "$$out" || { echo "not gofmt'ed:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+bench: ## benchmarks of the hot paths
+	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./ruleset/... ./internal/storage/...
+
+fuzz: ## every fuzz target for FUZZTIME
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "fuzz $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; done; done
+
+clean: ## remove what was built, keep ./data
+	rm -rf bin
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 20
