@@ -19,6 +19,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// Defaulter is implemented by pointers to types that have defaults. Decode calls
+// SetDefaults on each value that the file makes anew (an element of a list or a
+// map, the target of a nil pointer) before it decodes into it.
+type Defaulter interface{ SetDefaults() }
+
 // MaxSize bounds a file, in bytes.
 const MaxSize = 16 << 20
 
@@ -127,6 +132,7 @@ func (d *Document) value(n *yaml.Node, v reflect.Value, path string, depth int) 
 		}
 		if v.IsNil() {
 			v.Set(reflect.New(v.Type().Elem()))
+			setDefaults(v.Elem())
 		}
 		if !decodesItself(v.Type()) {
 			return d.value(n, v.Elem(), path, depth+1)
@@ -200,6 +206,7 @@ func (d *Document) items(n *yaml.Node, v reflect.Value, path string, depth int) 
 	}
 	out := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
 	for i, c := range n.Content {
+		setDefaults(out.Index(i))
 		if err := d.value(c, out.Index(i), fmt.Sprintf("%s[%d]", path, i), depth+1); err != nil {
 			return err
 		}
@@ -224,6 +231,7 @@ func (d *Document) entries(n *yaml.Node, v reflect.Value, path string, depth int
 			return d.fail(key, at, "is given twice")
 		}
 		e := reflect.New(v.Type().Elem())
+		setDefaults(e.Elem())
 		if err := d.value(val, e.Elem(), at, depth+1); err != nil {
 			return err
 		}
@@ -293,6 +301,12 @@ func fieldsOf(v reflect.Value) map[string]reflect.Value {
 		out[name] = v.Field(i)
 	}
 	return out
+}
+
+func setDefaults(v reflect.Value) {
+	if d, ok := v.Addr().Interface().(Defaulter); ok {
+		d.SetDefaults()
+	}
 }
 
 func decodesItself(ptr reflect.Type) bool {

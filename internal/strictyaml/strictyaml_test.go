@@ -67,6 +67,31 @@ func TestDecodeKeepsDefaults(t *testing.T) {
 	}
 }
 
+type withDefault struct {
+	N int `yaml:"n"`
+	M int `yaml:"m"`
+}
+
+func (w *withDefault) SetDefaults() { w.N = 7 }
+
+func TestSetDefaults(t *testing.T) {
+	var c struct {
+		List []withDefault          `yaml:"list"`
+		Map  map[string]withDefault `yaml:"map"`
+		Opt  *withDefault           `yaml:"opt"`
+		None *withDefault           `yaml:"none"`
+	}
+	if _, err := Decode("f.yml", []byte("list: [{m: 1}, {n: 2}]\nmap: {a: {}}\nopt: {m: 3}\n"), &c); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]withDefault{{7, 1}, {2, 0}}, c.List); d != "" {
+		t.Error(d)
+	}
+	if c.Map["a"].N != 7 || c.Opt == nil || *c.Opt != (withDefault{7, 3}) || c.None != nil {
+		t.Errorf("map %v, opt %v, none %v", c.Map, c.Opt, c.None)
+	}
+}
+
 func TestAtNamesTheLine(t *testing.T) {
 	doc, err := Decode("f.yml", []byte("name: a\nlist:\n- count: 1\n- interval: 1m\n  count: 2\n"), &conf{})
 	if err != nil {

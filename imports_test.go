@@ -1,0 +1,159 @@
+package watchkeeper
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// intended lists, for each tree of packages, which of our own packages it may
+// import beside its own sub-packages, and why. Imports run one way, from the
+// way in to the way out of a sample. The longest matching tree counts.
+var intended = []struct {
+	tree   string
+	may    []string
+	reason string
+}{
+	{"cmd/watchkeeper", []string{"internal/cli"}, "the main only starts the command line"},
+	{"exporters", []string{"internal/sample", "internal/strictyaml", "ruleset/contract/names"}, "collectors make batches and know nothing of who reads them"},
+	{"ruleset/contract", []string{"internal/strictyaml", "ruleset"}, "packs are data in the rule file format"},
+	{"ruleset", []string{"internal/sample", "internal/journal", "internal/strictyaml"}, "the engine reads batches, samples and the journal's records"},
+	{"alertrouter", []string{"internal/strictyaml"}, "it knows alerts, not rules"},
+	{"slo/report", []string{"slo", "internal/calendar", "internal/table"}, "renders what slo computes"},
+	{"slo", []string{"internal/calendar", "internal/strictyaml"}, "it reads verdicts through its own small interface"},
+	{"dashboards", []string{"ruleset/contract"}, "metric names only"},
+	{"loadtest", []string{"internal/table"}, "a sender like any other"},
+	{"internal/calendar", nil, "pure arithmetic"},
+	{"internal/sample", nil, "the vocabulary"},
+	{"internal/strictyaml", nil, "a leaf"},
+	{"internal/table", nil, "a leaf"},
+	{"internal/datadir", nil, "a leaf"},
+	{"internal/journal", []string{"internal/sample"}, "records of inputs"},
+	{"internal/storage", []string{"internal/sample", "internal/journal"}, "one way in, one way out"},
+	{"internal/ingest", []string{"internal/sample", "internal/storage"}, "a way in"},
+	{"internal/sim", []string{"internal/sample"}, "a simulator knows the outside world only"},
+	{"internal/api", []string{"alertrouter/incident", "slo"}, "it shows; what it shows it takes by interface"},
+	{"internal/config", nil, "knows every part's configuration"},
+	{"internal/app", nil, "builds and runs all parts"},
+	{"internal/cli", nil, "calls all parts"},
+	{"internal/demo", nil, "runs the app beside simulators"},
+	{"internal/services", nil, "tests of the whole against real servers"},
+}
+
+// everything marks the trees that may import all of ours.
+var everything = map[string]bool{"internal/config": true, "internal/app": true, "internal/cli": true, "internal/demo": true, "internal/services": true}
+
+func TestImports(t *testing.T) {
+	files := goFiles(t)
+	if len(files) < 50 {
+		t.Fatalf("found %d Go files: the test looks in the wrong place", len(files))
+	}
+	for _, file := range files {
+		dir := filepath.ToSlash(filepath.Dir(file))
+		if dir == "." || strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		tree, may, ok := rule(dir)
+		if !ok {
+			t.Errorf("%s: package %s is not in the list of intended imports", file, dir)
+			continue
+		}
+		if everything[tree] {
+			continue
+		}
+		for _, imp := range ownImports(t, file) {
+			if !within(imp, append(may, tree)) {
+				t.Errorf("%s imports %s, which %s must not know", file, imp, tree)
+			}
+		}
+	}
+}
+
+// TestPackageComments holds every package to exactly one package comment.
+func TestPackageComments(t *testing.T) {
+	comments := map[string][]string{}
+	for _, file := range goFiles(t) {
+		dir := filepath.ToSlash(filepath.Dir(file))
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.PackageClauseOnly|parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, seen := comments[dir]; !seen {
+			comments[dir] = nil
+		}
+		if f.Doc != nil && !strings.HasPrefix(f.Doc.Text(), "go:build") {
+			comments[dir] = append(comments[dir], file)
+		}
+	}
+	for dir, files := range comments {
+		if len(files) != 1 {
+			t.Errorf("package %s has %d package comments, want 1: %v", dir, len(files), files)
+		}
+	}
+}
+
+func rule(dir string) (tree string, may []string, ok bool) {
+	for _, r := range intended {
+		if (dir == r.tree || strings.HasPrefix(dir, r.tree+"/")) && len(r.tree) > len(tree) {
+			tree, may, ok = r.tree, r.may, true
+		}
+	}
+	return tree, may, ok
+}
+
+func within(imp string, trees []string) bool {
+	for _, tree := range trees {
+		if imp == tree || strings.HasPrefix(imp, tree+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+func ownImports(t *testing.T, file string) []string {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var own []string
+	for _, spec := range f.Imports {
+		p, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rest, ok := strings.CutPrefix(p, "watchkeeper/"); ok {
+			own = append(own, path.Clean(rest))
+		}
+	}
+	return own
+}
+
+func goFiles(t *testing.T) []string {
+	t.Helper()
+	var files []string
+	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && p != "." || d.Name() == "testdata" || d.Name() == "bin" || d.Name() == "data") {
+			return filepath.SkipDir
+		}
+		if strings.HasSuffix(p, ".go") {
+			files = append(files, p)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}

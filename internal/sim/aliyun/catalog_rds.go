@@ -1,0 +1,32 @@
+package aliyun
+
+var rdsMetrics = concat(
+	namespaceRows(nsRDS, minAvgMax, isVariant(rdsMySQL, rdsReadOnly, rdsMSSQL),
+		metric{name: "CpuUsage", unit: "%", shape: percent(5, 50)},
+		metric{name: "DiskUsage", unit: "%", shape: percent(20, 60).slow()},
+		metric{name: "IOPSUsage", unit: "%", shape: percent(2, 40)},
+		metric{name: "ConnectionUsage", unit: "%", shape: percent(5, 40)},
+		metric{name: "MemoryUsage", unit: "%", shape: percent(40, 70)},
+	),
+	namespaceRows(nsRDS, minAvgMax, isVariant(rdsReadOnly),
+		metric{name: "DataDelay", unit: "seconds", shape: around(0, 1)},
+	),
+	namespaceRows(nsRDS, minAvgMax, isVariant(rdsMySQL, rdsReadOnly),
+		metric{name: "MySQL_QPS", unit: "countSecond", shape: rate(2000)},
+		metric{name: "MySQL_TPS", unit: "countSecond", shape: rate(300)},
+		metric{name: "MySQL_ActiveSessions", unit: "count", shape: rate(30)},
+		metric{name: "MySQL_NetworkInNew", unit: "bits/s", shape: rate(1e7)},
+		metric{name: "MySQL_NetworkOutNew", unit: "bits/s", shape: rate(5e7)},
+	),
+	// PostgreSQL on cloud disks has names of its own, one of them misspelt.
+	namespaceRows(nsRDS, avgOnly, isVariant(rdsPostgres),
+		metric{name: "cpu_usage", unit: "%", shape: percent(5, 50)},
+		metric{name: "mem_usage", unit: "%", shape: percent(40, 70)},
+		metric{name: "iops_usage", unit: "%", shape: percent(2, 40)},
+		metric{name: "conn_usgae", unit: "%", shape: percent(5, 40)},
+		metric{name: "local_fs_size_usage", unit: "%", shape: percent(20, 60).slow()},
+		metric{name: "local_fs_inode_usage", unit: "%", shape: percent(2, 20).slow()},
+		metric{name: "active_connections_per_cpu", unit: "count", shape: rate(3)},
+		metric{name: "PG_RO_ReadLag", unit: "seconds", shape: around(0, 1)},
+	),
+)
