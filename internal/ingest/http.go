@@ -1,0 +1,115 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+)
+
+// HTTP returns the handler for the API listener.
+func (w *Writer) HTTP(auth Authenticator) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		resp := w.serveHTTP(rw, r, auth)
+		w.count(resp)
+		for k, v := range resp.Headers {
+			rw.Header().Set(k, v)
+		}
+		if resp.Message == "" {
+			rw.WriteHeader(resp.Status)
+			return
+		}
+		http.Error(rw, resp.Message, resp.Status)
+	})
+}
+
+func (w *Writer) serveHTTP(rw http.ResponseWriter, r *http.Request, auth Authenticator) Response {
+	from, early := admit(r.Method, r.Header.Get("Authorization"), auth)
+	if early != nil {
+		return *early
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(rw, r.Body, int64(w.cfg.MaxBodyBytes)))
+	if err != nil {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return tooLarge(w.cfg.MaxBodyBytes)
+		}
+		return failure(http.StatusBadRequest, "read body: %v", err)
+	}
+	return w.Write(r.Context(), from, Request{
+		ContentType:     r.Header.Get("Content-Type"),
+		ContentEncoding: r.Header.Get("Content-Encoding"),
+		Body:            body,
+	})
+}
+
+// FastHTTP returns the handler for the ingest listener: Path, and /-/healthy
+// for whoever balances load.
+func (w *Writer) FastHTTP(auth Authenticator) fasthttp.RequestHandler {
+	return func(c *fasthttp.RequestCtx) {
+		switch string(c.Path()) {
+		case Path:
+		case "/-/healthy":
+			c.SetBodyString("ok\n")
+			return
+		default:
+			c.Error("not found: remote write is at "+Path, fasthttp.StatusNotFound)
+			return
+		}
+		resp := w.serveFast(c, auth)
+		w.count(resp)
+		if resp.Message != "" {
+			c.Error(resp.Message+"\n", resp.Status)
+		}
+		c.SetStatusCode(resp.Status)
+		for k, v := range resp.Headers {
+			c.Response.Header.Set(k, v)
+		}
+	}
+}
+
+func (w *Writer) serveFast(c *fasthttp.RequestCtx, auth Authenticator) Response {
+	h := &c.Request.Header
+	from, early := admit(string(c.Method()), string(h.Peek("Authorization")), auth)
+	if early != nil {
+		return *early
+	}
+	// Not c: its Done is the server's shutdown, which lets requests finish.
+	return w.Write(context.Background(), from, Request{
+		ContentType:     string(h.ContentType()),
+		ContentEncoding: string(h.ContentEncoding()),
+		Body:            c.PostBody(),
+	})
+}
+
+// admit checks method and token.
+func admit(method, authorization string, auth Authenticator) (Sender, *Response) {
+	if method != http.MethodPost {
+		r := failure(http.StatusMethodNotAllowed, "only POST is taken")
+		r.Headers = map[string]string{"Allow": http.MethodPost}
+		return Sender{}, &r
+	}
+	from, ok := auth(bearer(authorization))
+	if !ok {
+		r := failure(http.StatusUnauthorized, "no valid bearer token")
+		r.Headers = map[string]string{"WWW-Authenticate": "Bearer"}
+		return Sender{}, &r
+	}
+	return from, nil
+}
+
+func bearer(authorization string) string {
+	scheme, token, ok := strings.Cut(authorization, " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+func (w *Writer) count(r Response) {
+	if r.Status/100 != 2 {
+		w.metrics.failed[r.Status].Inc()
+	}
+}
