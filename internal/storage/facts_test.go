@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"github.com/prometheus/prometheus/model/labels"
 	"math"
 	"testing"
 
@@ -43,6 +44,10 @@ func TestFactsOfASourceAreStored(t *testing.T) {
 	src, ok := s.SourceOf(cpu("a"))
 	if !ok || src != acme {
 		t.Errorf("SourceOf = %v, %v", src, ok)
+	}
+	diff(t, "SeriesOf", []labels.Labels{cpu("a")}, s.SeriesOf(acme))
+	if other := s.SeriesOf(sample.Source{Customer: "acme", Name: "host/web-2"}); other != nil {
+		t.Errorf("SeriesOf an unknown source = %v", other)
 	}
 	diff(t, "journal", []journal.Record{
 		{Kind: journal.KindContact, Customer: "acme", Source: "host/web-1", Arrive: clock},

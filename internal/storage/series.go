@@ -100,6 +100,21 @@ func (x *index) sourceOf(l labels.Labels) (int32, bool) {
 	return s.sources[len(s.sources)-1], true
 }
 
+// seriesOf lists the series whose present source is src.
+func (x *index) seriesOf(src int32) []labels.Labels {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	var out []labels.Labels
+	for _, ss := range x.byHash {
+		for _, s := range ss {
+			if n := len(s.sources); n > 0 && s.sources[n-1] == src {
+				out = append(out, s.labels)
+			}
+		}
+	}
+	return out
+}
+
 func (x *index) delivers(s *series, src int32) bool {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -180,4 +195,15 @@ func (x *sources) get(id int32) sample.Source {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return x.all[id].src
+}
+
+// lookup returns the number of a source that is known.
+func (x *sources) lookup(src sample.Source) (int32, bool) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	s := x.ids[src]
+	if s == nil {
+		return 0, false
+	}
+	return s.id, true
 }

@@ -255,6 +255,15 @@ func (s *Store) SourceOf(l labels.Labels) (sample.Source, bool) {
 	return s.sources.get(id), true
 }
 
+// SeriesOf lists the known series that a source delivers, in no order.
+func (s *Store) SeriesOf(src sample.Source) []labels.Labels {
+	id, ok := s.sources.lookup(src)
+	if !ok {
+		return nil
+	}
+	return s.index.seriesOf(id)
+}
+
 // Close writes out what is pending and closes the store. Readers must be done.
 func (s *Store) Close() error {
 	s.mu.Lock()

@@ -1,0 +1,2 @@
+// Package process watches declared processes of this host.
+package process

@@ -1,0 +1,352 @@
+// Package app builds all parts from a configuration, runs them and swaps their
+// configuration: the whole program as a value, so that tests start it in-process.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/prometheus/promql"
+	"golang.org/x/sync/errgroup"
+
+	"watchkeeper/alertrouter"
+	"watchkeeper/alertrouter/amapi"
+	"watchkeeper/exporters"
+	"watchkeeper/exporters/aliyun"
+	"watchkeeper/internal/api"
+	"watchkeeper/internal/config"
+	"watchkeeper/internal/datadir"
+	"watchkeeper/internal/ingest"
+	"watchkeeper/internal/storage"
+	"watchkeeper/ruleset"
+)
+
+// Limits of queries, Prometheus's defaults.
+const (
+	queryTimeout    = 2 * time.Minute
+	queryMaxSamples = 50_000_000
+	lookbackDelta   = 5 * time.Minute
+)
+
+// tick is how often engine time follows the wall clock when no batch comes.
+const tick = time.Second
+
+// stopTimeout bounds the wait for requests under way at the stop.
+const stopTimeout = 10 * time.Second
+
+// App is the whole program. New opens everything, Run runs it, Close gives
+// everything back.
+type App struct {
+	file    string // configuration file; empty: the default
+	version string
+	log     *slog.Logger
+	set     *metrics.Set
+	now     func() time.Time
+	started time.Time
+
+	dir      *datadir.Dir
+	store    *storage.Store
+	engine   *ruleset.Engine
+	router   *alertrouter.Router
+	pipeline *Pipeline
+	jobs     *exporters.Scheduler
+	budgets  *aliyun.Budgets
+	write    *ingest.Writer
+	queries  *promql.Engine
+	ingest   *ingest.Server
+	http     *http.Server
+
+	apiListener    net.Listener
+	ingestListener net.Listener // nil when off
+
+	removal removal // what the configuration at the start asks for
+
+	mu       sync.Mutex
+	cfg      *config.Config
+	groups   []ruleset.Group
+	senders  map[string]ingest.Sender // by token; "" is the open one
+	ready    bool
+	reloadMu sync.Mutex // one reload at a time; held across I/O, since that is what it orders
+}
+
+// Options are what a caller may set besides the configuration.
+type Options struct {
+	Version string
+	Log     *slog.Logger
+}
+
+// New opens the data folder, the listeners and every part. It starts nothing;
+// whatever is wrong with the configuration or the machine is an error here.
+func New(cfg *config.Config, opts Options) (a *App, err error) {
+	a = &App{
+		file: cfg.File(), version: opts.Version, log: opts.Log, set: metrics.NewSet(),
+		now: time.Now, started: time.Now(), cfg: cfg,
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}()
+	w, err := a.build(cfg)
+	if err != nil {
+		return a, err
+	}
+	a.groups, a.senders, a.removal = w.groups, w.senders, newRemoval(cfg, w)
+	if err := a.listen(cfg); err != nil {
+		return a, err
+	}
+	if a.dir, err = datadir.Open(cfg.DataDir); err != nil {
+		return a, err
+	}
+	if err := a.openStore(cfg); err != nil {
+		return a, err
+	}
+	if a.router, err = alertrouter.New(w.routing, a.set, a.log); err != nil {
+		return a, err
+	}
+	a.queries = promql.NewEngine(promql.EngineOpts{
+		Logger: a.log, MaxSamples: queryMaxSamples, Timeout: queryTimeout, LookbackDelta: lookbackDelta,
+		EnableAtModifier: true, EnableNegativeOffset: true,
+	})
+	a.engine, err = ruleset.New(cfg.Rules.Engine, w.groups, a.store, records{a.store.Journal()}, toRouter{a.router, a.now}, a.set, a.log)
+	if err != nil {
+		return a, err
+	}
+	a.pipeline = NewPipeline(a.store, a.engine, a.now, a.set, a.log)
+	a.jobs = exporters.NewScheduler(sink{a.pipeline}, a.set, a.log)
+	if err := a.jobs.Apply(w.jobs); err != nil {
+		return a, err
+	}
+	return a, a.buildServers(cfg)
+}
+
+// listen takes the ports first: an occupied one is the most common mistake.
+func (a *App) listen(cfg *config.Config) error {
+	var err error
+	if a.apiListener, err = net.Listen("tcp", cfg.API.Listen); err != nil {
+		return fmt.Errorf("api.listen: %w; set another address or stop what listens there", err)
+	}
+	if cfg.Ingest.Listen == "" {
+		return nil
+	}
+	if a.ingestListener, err = net.Listen("tcp", cfg.Ingest.Listen); err != nil {
+		return fmt.Errorf("ingest.listen: %w; set another address or stop what listens there", err)
+	}
+	return nil
+}
+
+func (a *App) openStore(cfg *config.Config) error {
+	sc := cfg.Storage
+	sc.Dir = a.dir.Path()
+	var err error
+	a.store, err = storage.Open(sc, a.log, a.set, a.now)
+	return err
+}
+
+func (a *App) buildServers(cfg *config.Config) error {
+	var err error
+	if a.write, err = ingest.New(cfg.Ingest.Limits, writer{a.pipeline}, a.log, a.set); err != nil {
+		return err
+	}
+	sc := ingest.DefaultServerConfig()
+	sc.ListenAddress = cfg.Ingest.Listen
+	if a.ingestListener != nil {
+		if a.ingest, err = ingest.NewServer(sc, cfg.Ingest.Limits.MaxBodyBytes, a.write.FastHTTP(a.sender), a.log); err != nil {
+			return err
+		}
+	}
+	am, err := amapi.New(amapi.Config{Prefix: "/alertmanager", Customer: a.customerOf}, a.router, a.log)
+	if err != nil {
+		return err
+	}
+	handler := api.New(api.Deps{
+		Engine: a.queries, Store: a.store, Admin: a.store.Admin(), DataDir: cfg.DataDir,
+		LookbackDelta: lookbackDelta, ListenAddress: a.apiListener.Addr().String(),
+		Version: a.version, Started: a.started,
+		Rules: rulesView{a}, Metadata: metadataView{a}, Incidents: a.router.Incidents(), Acknowledge: a.acknowledge,
+		Sources: func() any { return a.pipeline.Sources() }, Report: a.report,
+		Write: a.write.HTTP(a.sender), Alertmanager: am, Metrics: a.writeMetrics, Ready: a.readiness, Reload: a.Reload,
+	}, a.set, a.log)
+	a.http = &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+	}
+	return nil
+}
+
+// Run rebuilds the judging state, starts all parts and returns after they have
+// stopped: nil after ctx ended, else what failed.
+func (a *App) Run(ctx context.Context) error {
+	if err := a.recover(ctx); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.serveHTTP(ctx) })
+	if a.ingest != nil {
+		g.Go(func() error { return a.ingest.Serve(ctx, a.ingestListener) })
+	}
+	g.Go(func() error { return a.router.Run(ctx) })
+	g.Go(func() error { return a.jobs.Run(ctx) })
+	g.Go(func() error { return a.keepTime(ctx) })
+	a.setReady(true)
+	a.log.Info("watchkeeper is ready", "url", a.URL(), "data", a.dir.Path(), "rules", countRules(a.groups))
+	err := g.Wait()
+	a.setReady(false)
+	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
+		return nil
+	}
+	return err
+}
+
+// recover rebuilds the rule engine's state from the store and compares it with
+// the open incidents.
+func (a *App) recover(ctx context.Context) error {
+	incs, err := a.router.Incidents().OpenIncidents(ctx)
+	if err != nil {
+		return err
+	}
+	open := make([]ruleset.OpenAlert, 0, len(incs))
+	for _, i := range incs {
+		if !i.Expires.IsZero() {
+			continue // pushed from outside: not judged here
+		}
+		open = append(open, ruleset.OpenAlert{
+			RuleID: i.RuleID, Identity: i.Identity, State: ruleset.State(i.State), Check: i.LastCheck.UnixMilli(),
+		})
+	}
+	if err := a.engine.Recover(ctx, a.now(), open); err != nil {
+		return err
+	}
+	if err := a.saveRules(a.rules()); err != nil {
+		return fmt.Errorf("rules of the folder: %w", err)
+	}
+	return a.endRemoved(ctx, a.removal, a.engine.Alerts())
+}
+
+// keepTime moves engine time when no batch does.
+func (a *App) keepTime(ctx context.Context) error {
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	series := alertSeries{deliver: sink{a.pipeline}.Append}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+			now := a.now()
+			err := a.pipeline.Tick(ctx, now)
+			if err == nil {
+				err = series.write(ctx, a.engine.Alerts(), now)
+			}
+			if err != nil && ctx.Err() == nil {
+				a.log.Error("judging waits", "err", err)
+			}
+		}
+	}
+}
+
+func (a *App) serveHTTP(ctx context.Context) error {
+	failed := make(chan error, 1)
+	go func() { failed <- a.http.Serve(a.apiListener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("api: %w", err)
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	if err := a.http.Shutdown(stop); err != nil {
+		return a.http.Close()
+	}
+	return nil
+}
+
+// Close gives back what New took. Call it after Run has returned.
+func (a *App) Close() error {
+	var errs []error
+	closeListener := func(l net.Listener) {
+		if l != nil {
+			if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	closeListener(a.apiListener)
+	closeListener(a.ingestListener)
+	if a.router != nil {
+		errs = append(errs, a.router.Close())
+	}
+	if a.store != nil {
+		errs = append(errs, a.store.Close())
+	}
+	if a.dir != nil {
+		errs = append(errs, a.dir.Close())
+	}
+	a.set.UnregisterAllMetrics()
+	return errors.Join(errs...)
+}
+
+// URL is the address of the API.
+func (a *App) URL() string { return "http://" + a.apiListener.Addr().String() }
+
+// IngestURL is the address for remote write; empty when the listener is off.
+func (a *App) IngestURL() string {
+	if a.ingestListener == nil {
+		return ""
+	}
+	return "http://" + a.ingestListener.Addr().String() + ingest.Path
+}
+
+func (a *App) setReady(v bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ready = v
+}
+
+func (a *App) readiness() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.ready {
+		return errors.New("starting or stopping")
+	}
+	return nil
+}
+
+func (a *App) writeMetrics(w io.Writer) {
+	a.set.WritePrometheus(w)
+	metrics.WriteProcessMetrics(w)
+}
+
+func countRules(groups []ruleset.Group) int {
+	n := 0
+	for _, g := range groups {
+		n += len(g.Rules)
+	}
+	return n
+}
+
+// readSecret reads a token from a file or the environment.
+func readSecret(file, env string) (string, error) {
+	if file == "" {
+		v := os.Getenv(env)
+		if v == "" {
+			return "", fmt.Errorf("environment variable %s is empty", env)
+		}
+		return v, nil
+	}
+	b, err := os.ReadFile(filepath.Clean(file))
+	if err != nil {
+		return "", err
+	}
+	return trimSecret(b), nil
+}

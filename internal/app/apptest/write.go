@@ -1,0 +1,62 @@
+package apptest
+
+import (
+	"testing"
+
+	"github.com/golang/snappy"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/prompb"
+	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
+)
+
+// Point is one sample to send.
+type Point struct {
+	Series labels.Labels
+	T      int64 // Unix ms
+	V      float64
+}
+
+// WriteV1 sends points by remote write 1.0 and returns status and answer.
+func WriteV1(t testing.TB, address, token string, points ...Point) (int, string) {
+	t.Helper()
+	req := &prompb.WriteRequest{}
+	for _, p := range points {
+		req.Timeseries = append(req.Timeseries, prompb.TimeSeries{
+			Labels:  prompb.FromLabels(p.Series, nil),
+			Samples: []prompb.Sample{{Timestamp: p.T, Value: p.V}},
+		})
+	}
+	b, err := req.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return write(t, address, token, "application/x-protobuf", b)
+}
+
+// WriteV2 sends points by remote write 2.0 and returns status and answer.
+func WriteV2(t testing.TB, address, token string, points ...Point) (int, string) {
+	t.Helper()
+	symbols := writev2.NewSymbolTable()
+	req := &writev2.Request{}
+	for _, p := range points {
+		req.Timeseries = append(req.Timeseries, writev2.TimeSeries{
+			LabelsRefs: symbols.SymbolizeLabels(p.Series, nil),
+			Samples:    []writev2.Sample{{Timestamp: p.T, Value: p.V}},
+		})
+	}
+	req.Symbols = symbols.Symbols()
+	b, err := req.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return write(t, address, token, "application/x-protobuf;proto=io.prometheus.write.v2.Request", b)
+}
+
+func write(t testing.TB, address, token, contentType string, message []byte) (int, string) {
+	t.Helper()
+	header := []string{"Content-Encoding", "snappy"}
+	if token != "" {
+		header = append(header, "Authorization", "Bearer "+token)
+	}
+	return Post(t, address, contentType, string(snappy.Encode(nil, message)), header...)
+}

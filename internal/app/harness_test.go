@@ -1,0 +1,207 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"watchkeeper/alertrouter/incident"
+	"watchkeeper/internal/api"
+	"watchkeeper/internal/app"
+	"watchkeeper/internal/app/apptest"
+	"watchkeeper/internal/config"
+	sim "watchkeeper/internal/sim/aliyun"
+)
+
+// secrets are what the tests' configurations hold and nobody may ever read again.
+var secrets = []string{cloudKey.Secret, erpToken, shopToken, "hook-secret"}
+
+const (
+	erpToken  = "erp-token-0123456789abcdef"
+	shopToken = "shop-token-0123456789abcdef"
+)
+
+var cloudKey = sim.Key{ID: "testid", Secret: "very-secret-access-key"}
+
+// logBuffer keeps a log for a test to read.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// server is a running App.
+type server struct {
+	*app.App
+	t    *testing.T
+	log  *logBuffer
+	stop func()
+}
+
+// serve starts an App on a configuration file and stops it with the test.
+func serve(t *testing.T, file string) *server {
+	t.Helper()
+	s := &server{t: t, log: &logBuffer{}}
+	var err error
+	if s.App, err = open(file, s.log); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	s.stop = sync.OnceFunc(func() {
+		s.keepsSecrets()
+		cancel()
+		if err := errors.Join(<-ended, s.Close()); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	})
+	t.Cleanup(s.stop)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log of the server:\n%s", s.log)
+		}
+	})
+	apptest.Until(t, "ready", func() bool { code, _ := apptest.Get(s.URL() + "/-/ready"); return code == http.StatusOK })
+	return s
+}
+
+func open(file string, log *logBuffer) (*app.App, error) {
+	cfg, err := config.Load(file)
+	if err != nil {
+		return nil, err
+	}
+	return app.New(cfg, app.Options{Version: "test", Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+}
+
+// keepsSecrets looks for the secrets in all that the server shows.
+func (s *server) keepsSecrets() {
+	s.t.Helper()
+	shown := map[string]string{"log": s.log.String()}
+	for _, path := range []string{
+		"/", "/metrics", "/api/sources", "/api/incidents?limit=1000", "/api/incidents/1", "/api/v1/rules", "/api/v1/alerts", "/api/v1/status/config",
+		"/api/v1/status/flags", "/api/v1/status/runtimeinfo", "/api/v1/targets", "/api/v1/metadata", "/api/v1/series?match[]={customer!=\"\"}",
+		"/alertmanager/api/v2/status", "/alertmanager/api/v2/receivers", "/alertmanager/api/v2/alerts",
+	} {
+		_, shown[path] = apptest.Get(s.URL() + path)
+	}
+	for where, text := range shown {
+		for _, secret := range secrets {
+			if i := strings.Index(text, secret); i >= 0 {
+				s.t.Errorf("%s shows the secret %q: …%s…", where, secret, text[max(0, i-100):min(len(text), i+100)])
+			}
+		}
+	}
+}
+
+func (s *server) incidents(query string) []incident.Incident {
+	s.t.Helper()
+	var list api.IncidentList
+	apptest.GetJSON(s.t, s.URL()+"/api/incidents?"+query, &list)
+	return list.Incidents
+}
+
+// incident waits for the only incident and for its state.
+func (s *server) incident(state incident.State) incident.Detail {
+	s.t.Helper()
+	var list []incident.Incident
+	apptest.Until(s.t, "one incident that is "+string(state), func() bool {
+		list = s.incidents("limit=10")
+		return len(list) == 1 && list[0].State == state
+	})
+	var d incident.Detail
+	apptest.GetJSON(s.t, fmt.Sprintf("%s/api/incidents/%d", s.URL(), list[0].ID), &d)
+	return d
+}
+
+// files writes files into a new folder and returns it. Names ending in "token"
+// or "secret" are secrets.
+func files(t *testing.T, content map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range content {
+		write(t, filepath.Join(dir, name), text)
+	}
+	return dir
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// hook starts a webhook receiver and returns the alertmanager section that
+// tells it of everything at once.
+func hook(t *testing.T) (*apptest.Receiver, string) {
+	t.Helper()
+	r := &apptest.Receiver{}
+	srv := httptest.NewServer(r)
+	t.Cleanup(srv.Close)
+	return r, fmt.Sprintf(`
+alertmanager:
+  route: {receiver: tickets, group_by: [customer, alertname], group_wait: 300ms, group_interval: 300ms, repeat_interval: 4h}
+  receivers:
+  - {name: tickets, webhook_configs: [{url: "%s/?token=hook-secret"}]}
+alertrouter: {retry_min: 100ms, retry_max: 500ms}
+`, srv.URL)
+}
+
+const listeners = `
+data_dir: data
+api: {listen: "127.0.0.1:0"}
+ingest:
+  listen: "127.0.0.1:0"
+`
+
+// cloud starts a simulated account with two instances.
+func cloud(t *testing.T, inject func(s *sim.Server, instance string, start time.Time) error) (s *sim.Server, instance, address string) {
+	t.Helper()
+	delay := sim.Delay{Min: time.Second, Max: 2 * time.Second}
+	s, err := sim.New(sim.Config{Seed: 3, Keys: []sim.Key{cloudKey}, Regions: []string{"cn-hangzhou"}, ECSInstances: 2, PointDelay: &delay})
+	if err != nil {
+		t.Fatal(err)
+	}
+	instance = s.Instances("acs_ecs_dashboard")[0]
+	if inject != nil {
+		if err := inject(s, instance, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	srv := httptest.NewServer(s)
+	t.Cleanup(srv.Close)
+	return s, instance, strings.TrimPrefix(srv.URL, "http://")
+}
+
+// account is the configuration of a customer with one simulated account.
+func account(address string) string {
+	return fmt.Sprintf(`
+customers:
+- name: acme
+  aliyun:
+    accounts:
+    - {name: main, regions: [cn-hangzhou], access_key_id: testid, access_key_secret_file: cloud-secret, scheme: http, endpoint: "%s", interval: 1s, normal_interval: 1m, inventory_interval: 1s, fill_in: 30m}
+`, address)
+}

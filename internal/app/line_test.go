@@ -1,0 +1,133 @@
+package app_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"watchkeeper/alertrouter/incident"
+	"watchkeeper/internal/app/apptest"
+	sim "watchkeeper/internal/sim/aliyun"
+)
+
+// The whole line: a cloud account whose CPU breached for some minutes, one
+// point missing and one late, becomes one incident of the contract's row; the
+// webhook tells it, and tells the recovery.
+func TestBreachBecomesIncidentAndWebhook(t *testing.T) {
+	t.Parallel()
+	var minute func(n int) time.Time
+	recovery := 3 * time.Second
+	_, instance, address := cloud(t, func(s *sim.Server, instance string, start time.Time) error {
+		now := start.Truncate(time.Minute)
+		minute = func(n int) time.Time { return now.Add(time.Duration(n) * time.Minute) }
+		at := func(n int, d time.Duration) time.Duration { return start.Add(d).Sub(minute(n)) }
+		return s.Inject(sim.Breach{
+			Instance: instance, Metric: "CPUUtilization", From: minute(-9), To: minute(-3), Value: 97,
+			Missing: []time.Time{minute(-8)},
+			Late: map[time.Time]time.Duration{
+				minute(-5): at(-5, time.Second),
+				minute(-2): at(-2, recovery), minute(-1): at(-1, recovery), minute(0): at(0, recovery),
+			},
+		})
+	})
+	tickets, routing := hook(t)
+	dir := files(t, map[string]string{"watchkeeper.yml": listeners + account(address) + routing, "cloud-secret": cloudKey.Secret})
+	s := serve(t, filepath.Join(dir, "watchkeeper.yml"))
+
+	apptest.Until(t, "firing is told", func() bool { return len(tickets.Messages()) > 0 })
+	d := s.incident(incident.Resolved)
+
+	if d.Customer != "acme" || d.ContractRow != "ecs-cpu" || d.ContractLiteral != "每分钟检测一次, 连续三次>=90%" || d.Identity.Get("instance") != instance {
+		t.Errorf("incident of the wrong row or resource: %+v", d.Incident)
+	}
+	// -9 breach, -8 missing, -7 and -6 breach: the third breach is at -6 whatever came late.
+	if want := firstBreaches(minute, 3); !d.StartedAt.Equal(want) {
+		t.Errorf("started at %s, want %s", d.StartedAt, want)
+	}
+	if len(d.Samples) == 0 {
+		t.Error("the incident does not show the samples that made it")
+	}
+	apptest.Until(t, "the recovery is told", func() bool { return len(tickets.Messages()) == 2 })
+	first, last := tickets.Messages()[0], tickets.Messages()[1]
+	if first.Version != "4" || first.Status != "firing" || last.Status != "resolved" {
+		t.Errorf("told %s then %s in version %q, want firing then resolved in version 4", first.Status, last.Status, first.Version)
+	}
+	got := first.Alerts[0]
+	want := map[string]string{"alertname": "ECSCPUUtilizationHigh", "customer": "acme", "instance": instance, "product": "ecs", "region": "cn-hangzhou", "severity": "average"}
+	if diff := cmp.Diff(want, got.Labels); diff != "" {
+		t.Errorf("labels told (-want +got):\n%s", diff)
+	}
+	if got.Annotations["contract_row"] != "ecs-cpu" || !strings.Contains(got.Annotations["samples"], "=97 breach") {
+		t.Errorf("annotations told: %v", got.Annotations)
+	}
+	tickets.OncePerKey(t)
+	types := entryTypes(d)
+	if types[0] != incident.EntryOpened || !contains(types, incident.EntryResolved) {
+		t.Errorf("event log: %v", types)
+	}
+}
+
+// firstBreaches is the minute of the n-th point at or above the threshold. The
+// simulator's breach holds in [From, To].
+func firstBreaches(minute func(int) time.Time, n int) time.Time {
+	at := []int{-9, -7, -6, -5, -4, -3}
+	return minute(at[n-1])
+}
+
+// Breach and recovery become visible in the same poll: one incident, opened and
+// resolved, and one message that tells both.
+func TestBreachAndRecoveryInOnePoll(t *testing.T) {
+	t.Parallel()
+	_, _, address := cloud(t, func(s *sim.Server, instance string, start time.Time) error {
+		now := start.Truncate(time.Minute)
+		late := map[time.Time]time.Duration{}
+		for n := -9; n <= 0; n++ {
+			m := now.Add(time.Duration(n) * time.Minute)
+			late[m] = start.Add(6 * time.Second).Sub(m)
+		}
+		return s.Inject(sim.Breach{
+			Instance: instance, Metric: "CPUUtilization", From: now.Add(-9 * time.Minute), To: now.Add(-5 * time.Minute), Value: 97, Late: late,
+		})
+	})
+	tickets, routing := hook(t)
+	dir := files(t, map[string]string{"watchkeeper.yml": listeners + account(address) + routing, "cloud-secret": cloudKey.Secret})
+	s := serve(t, filepath.Join(dir, "watchkeeper.yml"))
+
+	d := s.incident(incident.Resolved)
+	apptest.Until(t, "a message", func() bool { return len(tickets.Messages()) > 0 })
+	if types := entryTypes(d); types[0] != incident.EntryOpened || types[1] != incident.EntryResolved {
+		t.Errorf("event log: %v, want opened, resolved", types)
+	}
+	m := tickets.Messages()[0]
+	if m.Status != "resolved" || len(m.Alerts) != 1 || !strings.HasPrefix(m.Alerts[0].Annotations["history"], "fired ") ||
+		!strings.Contains(m.Alerts[0].Annotations["history"], ", resolved ") {
+		t.Errorf("the message does not tell both: %s", m.Body)
+	}
+	// Nothing more is waiting to be told.
+	apptest.Until(t, "an empty outbox", func() bool {
+		return apptest.Metric(t, s.URL(), `watchkeeper_alertrouter_outbox_changes`)+apptest.Metric(t, s.URL(), `watchkeeper_alertrouter_outbox_notifications`) == 0
+	})
+	if n := len(tickets.Messages()); n != 1 {
+		t.Errorf("%d messages, want 1", n)
+	}
+}
+
+func entryTypes(d incident.Detail) []incident.EntryType {
+	var out []incident.EntryType
+	for _, e := range d.Events {
+		out = append(out, e.Type)
+	}
+	return out
+}
+
+func contains(list []incident.EntryType, want incident.EntryType) bool {
+	for _, x := range list {
+		if x == want {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,202 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sort"
+	"sync"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"watchkeeper/internal/sample"
+	"watchkeeper/internal/storage"
+)
+
+// Store takes batches and says what it took. In production storage.Store.
+type Store interface {
+	Append(ctx context.Context, b sample.Batch) (storage.Result, error)
+}
+
+// Judge judges what the store took. In production ruleset.Engine.
+type Judge interface {
+	Ingest(ctx context.Context, b sample.Batch, now time.Time) error
+	Advance(ctx context.Context, now time.Time) error
+}
+
+// maxUnjudged bounds the batches that are stored and wait to be judged, since
+// the incident store or the journal could not be written. Beyond it nothing
+// more is taken, so that nothing stored goes unjudged.
+const maxUnjudged = 1000
+
+// errUnjudged is what senders are told then; they deliver again.
+var errUnjudged = errors.New("too many stored batches wait to be judged: see the log for what cannot be written")
+
+// Pipeline is the one way of every batch: the store first, then the rule
+// engine with exactly what the store took.
+type Pipeline struct {
+	store Store
+	judge Judge
+	now   func() time.Time
+	log   *slog.Logger
+
+	refused *metrics.Counter
+
+	mu       sync.Mutex
+	sources  map[sample.Source]*SourceStatus
+	unjudged []sample.Batch // stored, refused by the judge; oldest first
+}
+
+// SourceStatus is what is known of one source since the start.
+type SourceStatus struct {
+	Customer    string    `json:"customer"`
+	Source      string    `json:"source"`
+	Up          bool      `json:"up"` // the last check looked
+	Batches     int64     `json:"batches"`
+	Samples     int64     `json:"samples"` // accepted
+	Refused     int64     `json:"refused"`
+	LastArrival time.Time `json:"last_arrival"`         // wall clock of the last batch
+	LastSample  time.Time `json:"last_sample,omitzero"` // event time of the newest sample
+	Watermark   time.Time `json:"watermark,omitzero"`   // event time up to which all is delivered; absent while it delivers currently
+	Current     bool      `json:"current"`              // it delivers currently
+	LastRefusal string    `json:"last_refusal,omitempty"`
+}
+
+// NewPipeline joins a store and a judge.
+func NewPipeline(store Store, judge Judge, now func() time.Time, set *metrics.Set, log *slog.Logger) *Pipeline {
+	p := &Pipeline{store: store, judge: judge, now: now, log: log, sources: map[sample.Source]*SourceStatus{}}
+	p.refused = set.NewCounter("watchkeeper_app_samples_refused_total")
+	set.NewGauge("watchkeeper_app_unjudged_batches", func() float64 { return float64(p.waiting()) })
+	set.NewGauge("watchkeeper_app_sources", func() float64 {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return float64(len(p.sources))
+	})
+	return p
+}
+
+// Deliver stores a batch and has it judged. An error means that the sender must
+// deliver it again; refused samples are no error.
+func (p *Pipeline) Deliver(ctx context.Context, b sample.Batch) (storage.Result, error) {
+	// Asked before the store takes anything: what is stored must be judged.
+	if p.waiting() >= maxUnjudged {
+		return storage.Result{}, errUnjudged
+	}
+	res, err := p.store.Append(ctx, b)
+	if err != nil {
+		return res, err
+	}
+	p.note(b, res)
+	if err := p.judge.Ingest(context.WithoutCancel(ctx), res.Accepted, p.now()); err != nil {
+		p.log.Error("a stored batch could not be judged; it is tried again", "source", b.Source.Name, "customer", b.Source.Customer, "err", err)
+		p.mu.Lock()
+		p.unjudged = append(p.unjudged, res.Accepted)
+		p.mu.Unlock()
+	}
+	return res, nil
+}
+
+// Tick moves the judge's time to now, after handing over again what it could
+// not take. Called once a second.
+func (p *Pipeline) Tick(ctx context.Context, now time.Time) error {
+	p.mu.Lock()
+	again := p.unjudged
+	p.unjudged = nil
+	p.mu.Unlock()
+	for i, b := range again {
+		if err := p.judge.Ingest(ctx, b, now); err != nil {
+			p.mu.Lock()
+			p.unjudged = append(again[i:len(again):len(again)], p.unjudged...)
+			p.mu.Unlock()
+			return fmt.Errorf("judge: %w", err)
+		}
+	}
+	return p.judge.Advance(ctx, now)
+}
+
+func (p *Pipeline) waiting() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.unjudged)
+}
+
+// sink is the pipeline as collectors see it.
+type sink struct{ p *Pipeline }
+
+// Append delivers a collector's batch. Refusals are a fault of ours or of the
+// source's clock: they are logged, since no sender is there to be told.
+func (s sink) Append(ctx context.Context, b sample.Batch) error {
+	res, err := s.p.Deliver(ctx, b)
+	if err != nil {
+		return err
+	}
+	if res.RefusedTotal > 0 {
+		first := res.Refused[0]
+		s.p.log.Warn("samples of a collector were refused", "source", b.Source.Name, "customer", b.Source.Customer,
+			"count", res.RefusedTotal, "series", first.Labels.String(), "reason", string(first.Reason))
+	}
+	return nil
+}
+
+// writer is the pipeline as remote write sees it.
+type writer struct{ p *Pipeline }
+
+// Append delivers a sender's batch and says what was refused.
+func (w writer) Append(ctx context.Context, b sample.Batch) (storage.Result, error) {
+	return w.p.Deliver(ctx, b)
+}
+
+func (p *Pipeline) note(b sample.Batch, res storage.Result) {
+	p.refused.Add(res.RefusedTotal)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.sources[b.Source]
+	if s == nil {
+		s = &SourceStatus{Customer: b.Source.Customer, Source: b.Source.Name}
+		p.sources[b.Source] = s
+	}
+	s.Batches++
+	s.Samples += int64(len(res.Accepted.Samples))
+	s.Refused += int64(res.RefusedTotal)
+	s.LastArrival = p.now().UTC()
+	for _, x := range res.Accepted.Samples {
+		if t := time.UnixMilli(x.T).UTC(); t.After(s.LastSample) {
+			s.LastSample = t
+		}
+	}
+	var newest int64
+	for _, up := range b.Ups {
+		if up.T >= newest {
+			newest, s.Up = up.T, up.OK
+		}
+	}
+	switch b.Watermark {
+	case 0:
+	case sample.Current:
+		s.Current, s.Watermark = true, time.Time{}
+	default:
+		s.Current, s.Watermark = false, time.UnixMilli(b.Watermark).UTC()
+	}
+	if res.RefusedTotal > 0 {
+		s.LastRefusal = fmt.Sprintf("%s: %s", res.Refused[0].Labels, res.Refused[0].Reason)
+	}
+}
+
+// Sources returns the status of every source since the start, by customer and name.
+func (p *Pipeline) Sources() []SourceStatus {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make([]SourceStatus, 0, len(p.sources))
+	for _, s := range p.sources {
+		out = append(out, *s)
+	}
+	sort.Slice(out, func(i, j int) bool {
+		if out[i].Customer != out[j].Customer {
+			return out[i].Customer < out[j].Customer
+		}
+		return out[i].Source < out[j].Source
+	})
+	return out
+}

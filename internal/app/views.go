@@ -1,0 +1,178 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+
+	"watchkeeper/internal/api"
+	"watchkeeper/internal/journal"
+	"watchkeeper/internal/sample"
+	"watchkeeper/ruleset"
+	"watchkeeper/ruleset/contract"
+	"watchkeeper/slo"
+	"watchkeeper/slo/report"
+)
+
+// resumeWindow is how far back a collector's last look is searched: as far as
+// the store takes samples that come late.
+const resumeWindow = 24 * time.Hour
+
+// records is the store's journal as the rule engine wants it.
+type records struct{ *journal.Journal }
+
+// Record implements ruleset.Journal.
+func (r records) Record(_ context.Context, rs ...journal.Record) error { return r.Append(rs...) }
+
+// rulesView shows the rule engine to the API.
+type rulesView struct{ a *App }
+
+// RuleGroups implements api.Rules.
+func (v rulesView) RuleGroups() []api.RuleGroup {
+	return RuleGroups(v.a.engine.Rules(), v.a.engine.Alerts(), v.a.now())
+}
+
+// RuleGroups puts rules and alerts into the shape of Prometheus's API.
+func RuleGroups(rules []ruleset.RuleStatus, alerts []ruleset.Alert, now time.Time) []api.RuleGroup {
+	byRule := map[string][]api.Alert{}
+	worst := map[string]string{}
+	for _, al := range alerts {
+		id := al.Rule.ID()
+		a := apiAlert(al)
+		byRule[id] = append(byRule[id], a)
+		if worst[id] != "firing" {
+			worst[id] = a.State
+		}
+	}
+	var groups []api.RuleGroup
+	for _, s := range rules {
+		if n := len(groups); n == 0 || groups[n-1].Name != s.Rule.Group || groups[n-1].File != s.Rule.File {
+			groups = append(groups, api.RuleGroup{Name: s.Rule.Group, File: s.Rule.File, Interval: s.Rule.Interval.Seconds(), LastEvaluation: now.UTC()})
+		}
+		g := &groups[len(groups)-1]
+		r := apiRule(s, now)
+		if a := byRule[r.ID]; a != nil {
+			r.Alerts, r.State = a, worst[r.ID]
+		}
+		g.Rules = append(g.Rules, r)
+	}
+	return groups
+}
+
+func apiRule(s ruleset.RuleStatus, now time.Time) api.Rule {
+	r := api.Rule{
+		State: "inactive", Name: s.Rule.Alert, Query: s.Rule.Expr, Type: "alerting", Health: "ok",
+		Duration: (s.Rule.Interval * time.Duration(max(0, s.Rule.Consecutive-1))).Seconds(),
+		Labels:   s.Rule.Labels, Annotations: s.Rule.Annotations, Alerts: []api.Alert{}, LastEvaluation: now.UTC(),
+		ID: s.Rule.ID(), Consecutive: s.Rule.Consecutive, Missing: string(s.Rule.Missing),
+		Mode: string(s.Mode), Reason: s.Why, Series: s.Series,
+	}
+	if c := s.Rule.Contract; c != nil {
+		r.Row, r.Literal = c.Row, c.Literal
+		if c.Deviation != nil {
+			r.Deviation = c.Deviation.Reason
+		}
+	}
+	return r
+}
+
+func apiAlert(al ruleset.Alert) api.Alert {
+	since, next := time.UnixMilli(al.Since).UTC(), time.UnixMilli(al.NextCheck).UTC()
+	a := api.Alert{
+		Labels: al.Labels, Annotations: al.Annotations, State: "pending", AlertState: string(al.State),
+		ActiveAt: &since, NextCheck: &next, Value: strconv.FormatFloat(al.Value, 'e', -1, 64), Run: al.Run, Of: al.Consecutive,
+	}
+	if al.State.Open() {
+		a.State = "firing"
+	}
+	if c := al.Rule.Contract; c != nil {
+		a.Row, a.Literal = c.Row, c.Literal
+	}
+	return a
+}
+
+// metadataView shows the metrics that are shipped and those that senders told of.
+type metadataView struct{ a *App }
+
+// Metadata implements api.Metadata. What is shipped wins over what was told.
+func (v metadataView) Metadata() map[string]api.MetricMetadata {
+	out := map[string]api.MetricMetadata{}
+	for name, m := range v.a.write.Metadata("") {
+		out[name] = api.MetricMetadata{Type: m.Type, Help: m.Help, Unit: m.Unit}
+	}
+	for _, m := range contract.Metrics() {
+		out[m.Name] = api.MetricMetadata{Type: model.MetricType(m.Type), Help: m.Help, Unit: m.Unit}
+	}
+	return out
+}
+
+func (a *App) acknowledge(ctx context.Context, id int64, user, comment string) error {
+	return a.router.Acknowledge(ctx, a.now(), id, user, comment)
+}
+
+// resume implements aliyun.ResumeFunc: the newest up-sample of a source.
+func (a *App) resume(ctx context.Context, src sample.Source) (time.Time, bool, error) {
+	now := a.now()
+	q, err := a.store.Querier(now.Add(-resumeWindow).UnixMilli(), now.UnixMilli())
+	if err != nil {
+		return time.Time{}, false, err
+	}
+	defer q.Close()
+	set := q.Select(ctx, false, nil,
+		labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, sample.UpMetric),
+		labels.MustNewMatcher(labels.MatchEqual, "customer", src.Customer),
+		labels.MustNewMatcher(labels.MatchEqual, "source", src.Name))
+	newest := int64(math.MinInt64)
+	for set.Next() {
+		it := set.At().Iterator(nil)
+		for it.Next() == chunkenc.ValFloat {
+			if t, v := it.At(); v == 1 {
+				newest = max(newest, t)
+			}
+		}
+		if err := it.Err(); err != nil {
+			return time.Time{}, false, err
+		}
+	}
+	if err := set.Err(); err != nil {
+		return time.Time{}, false, err
+	}
+	if newest == math.MinInt64 {
+		return time.Time{}, false, nil
+	}
+	return time.UnixMilli(newest).UTC(), true, nil
+}
+
+// report computes a contract's report for a cycle; the contract comes as the
+// text of its file.
+func (a *App) report(ctx context.Context, w io.Writer, file, cycle, format string) error {
+	c, err := slo.Parse("contract", []byte(file))
+	if err != nil {
+		return fmt.Errorf("%w: %w", api.ErrInvalid, err)
+	}
+	cy, err := c.ParseCycle(cycle)
+	if err != nil {
+		return fmt.Errorf("%w: %w", api.ErrInvalid, err)
+	}
+	r, err := slo.Compute(ctx, c, cy, NewVerdictReader(a.store, a.rules()), a.now())
+	if err != nil {
+		return err
+	}
+	if format == "table" {
+		return report.WriteTable(w, r)
+	}
+	return report.WriteJSON(w, r)
+}
+
+func (a *App) rules() []ruleset.Group {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.groups
+}

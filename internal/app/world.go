@@ -1,0 +1,345 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"watchkeeper/alertrouter"
+	"watchkeeper/exporters"
+	"watchkeeper/exporters/aliyun"
+	"watchkeeper/exporters/aliyun/sdk"
+	"watchkeeper/exporters/host"
+	"watchkeeper/exporters/probe"
+	"watchkeeper/internal/config"
+	"watchkeeper/internal/ingest"
+	"watchkeeper/ruleset"
+	"watchkeeper/ruleset/contract"
+	"watchkeeper/slo"
+)
+
+// minToken is the least length of a sender's token, in bytes.
+const minToken = 16
+
+// world is everything that a configuration says and that a reload swaps.
+type world struct {
+	groups  []ruleset.Group
+	jobs    []exporters.Job
+	senders map[string]ingest.Sender
+	routing alertrouter.Config
+
+	contracts int
+}
+
+// Summary counts what a configuration asks for.
+type Summary struct{ Customers, Collectors, Rules, Contracts int }
+
+// Check builds everything that a configuration names without starting or
+// opening anything: what 'watchkeeper check' does.
+func Check(cfg *config.Config, log *slog.Logger) (Summary, error) {
+	a := &App{log: log, set: metrics.NewSet(), now: time.Now, cfg: cfg}
+	defer a.set.UnregisterAllMetrics()
+	w, err := a.build(cfg)
+	if err != nil {
+		return Summary{}, err
+	}
+	_, err = ruleset.New(cfg.Rules.Engine, w.groups, nil, nil, nil, a.set, log)
+	return Summary{Customers: len(cfg.Customers), Collectors: len(w.jobs), Rules: countRules(w.groups), Contracts: w.contracts}, err
+}
+
+// build makes the world of a configuration; it starts and opens nothing.
+func (a *App) build(cfg *config.Config) (*world, error) {
+	w := &world{}
+	var err error
+	if w.groups, err = Rules(cfg); err != nil {
+		return nil, err
+	}
+	if w.senders, err = senders(cfg); err != nil {
+		return nil, err
+	}
+	if w.jobs, err = a.buildJobs(cfg); err != nil {
+		return nil, err
+	}
+	if w.routing, err = a.buildRouting(cfg); err != nil {
+		return nil, err
+	}
+	for i, pattern := range cfg.Contracts {
+		files, err := glob(cfg, fmt.Sprintf("contracts[%d]", i), pattern)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range files {
+			if _, err := slo.LoadFile(f); err != nil {
+				return nil, err
+			}
+			w.contracts++
+		}
+	}
+	return w, nil
+}
+
+// Rules reads the packs and rule files of a configuration.
+func Rules(cfg *config.Config) ([]ruleset.Group, error) {
+	var groups []ruleset.Group
+	for i, pack := range cfg.Rules.Packs {
+		if pack != contract.Name {
+			return nil, fmt.Errorf("rules.packs[%d]: no pack %q; shipped is %q", i, pack, contract.Name)
+		}
+		files, err := contract.Pack(cfg.Rules.Literal...)
+		if err != nil {
+			return nil, fmt.Errorf("rules.literal: %w", err)
+		}
+		for _, f := range files {
+			gs, err := ruleset.Parse(f.Name, f.Data)
+			if err != nil {
+				return nil, err
+			}
+			groups = append(groups, gs...)
+		}
+	}
+	for i, pattern := range cfg.Rules.Files {
+		files, err := glob(cfg, fmt.Sprintf("rules.files[%d]", i), pattern)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				return nil, fmt.Errorf("rule file: %w", err)
+			}
+			gs, err := ruleset.Parse(f, b)
+			if err != nil {
+				return nil, err
+			}
+			groups = append(groups, gs...)
+		}
+	}
+	return groups, nil
+}
+
+// glob finds the files of a pattern; none is a mistake.
+func glob(cfg *config.Config, path, pattern string) ([]string, error) {
+	files, err := filepath.Glob(cfg.Path(pattern))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %q: %w", path, pattern, err)
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("%s: no file matches %q", path, cfg.Path(pattern))
+	}
+	sort.Strings(files)
+	return files, nil
+}
+
+func (a *App) buildJobs(cfg *config.Config) ([]exporters.Job, error) {
+	if a.budgets == nil {
+		a.budgets = aliyun.NewBudgets(a.set)
+	}
+	var jobs []exporters.Job
+	for i, cu := range cfg.Customers {
+		path := fmt.Sprintf("customers[%d]", i)
+		if cu.Host != nil {
+			c, err := host.New(cu.Name, cu.Host.Config, a.set, a.log)
+			if err != nil {
+				return nil, fmt.Errorf("%s.host: %w", path, err)
+			}
+			jobs = append(jobs, exporters.Job{Kind: "host", Collector: c, Interval: time.Duration(cu.Host.Interval), Revision: revision(cu.Host.Config)})
+		}
+		if cu.Probes != nil {
+			cs, err := probe.New(cu.Name, resolveCAs(cfg, cu.Probes.Config), a.set, a.log)
+			if err != nil {
+				return nil, fmt.Errorf("%s.probes: %w", path, err)
+			}
+			for _, c := range cs {
+				jobs = append(jobs, exporters.Job{Kind: "probe", Collector: c, Interval: c.Interval(), Revision: revision(cu.Probes.Config)})
+			}
+		}
+		accounts, err := aliyun.New(resolvePaths(cfg, cu.Aliyun), cu.Name, aliyun.Deps{
+			NewClient: sdk.New, Budgets: a.budgets, Resume: a.resume, Metrics: a.set, Log: a.log,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("%s.%w", path, err)
+		}
+		for _, acc := range accounts {
+			jobs = append(jobs, acc.Jobs()...)
+		}
+	}
+	return jobs, nil
+}
+
+// revision changes with a configuration's content. It is a hash, since the
+// content may hold credentials.
+func revision(cfg any) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%#v", cfg)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// resolveCAs makes the CA files of probes relative to the configuration file.
+func resolveCAs(cfg *config.Config, c probe.Config) probe.Config {
+	c.Targets = slices.Clone(c.Targets)
+	for i := range c.Targets {
+		c.Targets[i].HTTP.CAFile = cfg.Path(c.Targets[i].HTTP.CAFile)
+	}
+	return c
+}
+
+// resolvePaths makes the files of an Aliyun configuration relative to the
+// configuration file.
+func resolvePaths(cfg *config.Config, c aliyun.Config) aliyun.Config {
+	out := aliyun.Config{}
+	for _, f := range c.CatalogFiles {
+		out.CatalogFiles = append(out.CatalogFiles, cfg.Path(f))
+	}
+	for _, a := range c.Accounts {
+		a.AccessKeyIDFile = cfg.Path(a.AccessKeyIDFile)
+		a.AccessKeySecretFile = cfg.Path(a.AccessKeySecretFile)
+		a.SecurityTokenFile = cfg.Path(a.SecurityTokenFile)
+		out.Accounts = append(out.Accounts, a)
+	}
+	return out
+}
+
+func (a *App) buildRouting(cfg *config.Config) (alertrouter.Config, error) {
+	rc := cfg.AlertRouter
+	rc.DataDir = cfg.DataDir
+	rc.RoutingFile = cfg.Path(rc.RoutingFile)
+	if rc.RoutingFile == "" {
+		text, err := cfg.AlertmanagerText()
+		if err != nil {
+			return rc, fmt.Errorf("alertmanager: %w", err)
+		}
+		rc.Routing = text
+	}
+	if cfg.ExternalURL != "" {
+		rc.ExternalURL = cfg.ExternalURL
+	}
+	return rc, nil
+}
+
+// senders reads the tokens of those who may write.
+func senders(cfg *config.Config) (map[string]ingest.Sender, error) {
+	out := map[string]ingest.Sender{}
+	for i, s := range cfg.Ingest.Senders {
+		token, err := readSecret(cfg.Path(s.TokenFile), s.TokenEnv)
+		if err != nil {
+			return nil, fmt.Errorf("ingest.senders[%d]: token: %w", i, err)
+		}
+		if len(token) < minToken {
+			return nil, fmt.Errorf("ingest.senders[%d]: the token is shorter than %d bytes", i, minToken)
+		}
+		if _, ok := out[token]; ok {
+			return nil, fmt.Errorf("ingest.senders[%d]: another sender has the same token", i)
+		}
+		out[token] = ingest.Sender{Customer: s.Customer, Source: "push/" + s.Name}
+	}
+	if o := cfg.Ingest.Open; o != nil {
+		name := o.Name
+		if name == "" {
+			name = "open"
+		}
+		out[""] = ingest.Sender{Customer: o.Customer, Source: "push/" + name}
+	}
+	return out, nil
+}
+
+// sender is the ingest.Authenticator: who a token stands for now.
+func (a *App) sender(token string) (ingest.Sender, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s, ok := a.senders[token]
+	return s, ok
+}
+
+// Reload reads the configuration file again and swaps rules, collectors,
+// routes and senders: fully, or with an error not at all. What a running server
+// cannot change (folder, listeners, storage) must be as it was.
+func (a *App) Reload(ctx context.Context) error {
+	a.reloadMu.Lock()
+	defer a.reloadMu.Unlock()
+	err := a.reload(ctx)
+	if err != nil {
+		a.log.Error("reload: nothing was changed", "err", err)
+		a.set.GetOrCreateCounter("watchkeeper_app_reload_failures_total").Inc()
+	}
+	a.set.GetOrCreateCounter("watchkeeper_app_reloads_total").Inc()
+	return err
+}
+
+func (a *App) reload(ctx context.Context) error {
+	cfg, err := config.Load(a.file)
+	if err != nil {
+		return err
+	}
+	if err := fixed(a.config(), cfg); err != nil {
+		return err
+	}
+	w, err := a.build(cfg)
+	if err != nil {
+		return err
+	}
+	old := a.config()
+	oldWorld, err := a.build(old)
+	if err != nil {
+		return fmt.Errorf("configuration in force: %w", err)
+	}
+	// Each step can refuse; what was swapped before goes back then.
+	if err := a.router.Reload(w.routing); err != nil {
+		return err
+	}
+	if err := a.engine.Reload(ctx, w.groups, a.now()); err != nil {
+		return errors.Join(err, a.router.Reload(oldWorld.routing))
+	}
+	if err := a.jobs.Apply(w.jobs); err != nil {
+		return errors.Join(err, a.engine.Reload(ctx, oldWorld.groups, a.now()), a.router.Reload(oldWorld.routing))
+	}
+	a.mu.Lock()
+	a.cfg, a.groups, a.senders = cfg, w.groups, w.senders
+	a.mu.Unlock()
+	if err := errors.Join(a.saveRules(w.groups), a.endRemoved(ctx, newRemoval(cfg, w), a.engine.Alerts())); err != nil {
+		// The new configuration is in force; the alerts of what it no longer
+		// watches go to no-data instead of ended.
+		a.log.Error("reload: after the swap", "err", err)
+	}
+	a.log.Info("configuration reloaded", "rules", countRules(w.groups), "collectors", len(w.jobs))
+	return nil
+}
+
+// fixed names the first setting that differs and needs a restart.
+func fixed(old, new *config.Config) error {
+	for _, f := range []struct {
+		path string
+		same bool
+	}{
+		{"data_dir", old.DataDir == new.DataDir},
+		{"api.listen", old.API == new.API},
+		{"ingest.listen", old.Ingest.Listen == new.Ingest.Listen},
+		{"ingest.limits", old.Ingest.Limits == new.Ingest.Limits},
+		{"storage", old.Storage == new.Storage},
+		{"rules.engine", old.Rules.Engine == new.Rules.Engine},
+	} {
+		if !f.same {
+			return fmt.Errorf("%s: changed; this needs a restart", f.path)
+		}
+	}
+	return nil
+}
+
+func (a *App) config() *config.Config {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.cfg
+}
+
+func trimSecret(b []byte) string { return strings.TrimSpace(string(bytes.TrimRight(b, "\r\n"))) }

@@ -1,0 +1,298 @@
+// Package config reads the configuration file: strictly decoded, checked as a
+// whole, every error one line with file, line and path.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"watchkeeper/alertrouter"
+	"watchkeeper/exporters/aliyun"
+	"watchkeeper/exporters/host"
+	"watchkeeper/exporters/probe"
+	"watchkeeper/internal/ingest"
+	"watchkeeper/internal/storage"
+	"watchkeeper/internal/strictyaml"
+	"watchkeeper/ruleset"
+)
+
+// DefaultCustomer is the customer of what an unconfigured server watches.
+const DefaultCustomer = "default"
+
+// Config is the configuration file. Relative paths in it are relative to the
+// folder of the file.
+type Config struct {
+	// DataDir is the folder of everything that is kept. Default ./data.
+	DataDir string `yaml:"data_dir"`
+	// ExternalURL is the address under which people reach this server; it is
+	// put into notifications. Default: the API listener's.
+	ExternalURL string `yaml:"external_url"`
+	// API is the listener for queries, incidents and Alertmanager's API.
+	API Listener `yaml:"api"`
+	// Ingest is the listener for remote write.
+	Ingest Ingest `yaml:"ingest"`
+	// Storage bounds what is kept.
+	Storage storage.Config `yaml:"storage"`
+	// Rules says by which rules samples are judged.
+	Rules Rules `yaml:"rules"`
+	// Customers lists whose resources are watched.
+	Customers []Customer `yaml:"customers"`
+	// Alertmanager is a plain Alertmanager configuration: route, receivers,
+	// inhibit_rules, time_intervals, templates. Default: one receiver that
+	// tells nobody; incidents are kept all the same.
+	Alertmanager yaml.Node `yaml:"alertmanager"`
+	// AlertRouter says how incidents are kept and messages retried.
+	AlertRouter alertrouter.Config `yaml:"alertrouter"`
+	// Contracts are files of service-level contracts. Patterns are allowed.
+	Contracts []string `yaml:"contracts"`
+
+	file string
+}
+
+// Listener is a listening address.
+type Listener struct {
+	// Listen is host:port. Default: loopback.
+	Listen string `yaml:"listen"`
+}
+
+// Ingest is the listener for remote write and who may send there.
+type Ingest struct {
+	// Listen is host:port; empty turns the listener off. Default 127.0.0.1:9371.
+	Listen string `yaml:"listen"`
+	// Limits bounds requests.
+	Limits ingest.Config `yaml:"limits"`
+	// Senders are who may write, each by its token.
+	Senders []Sender `yaml:"senders"`
+	// Open takes writes without a token, for this customer; only on a loopback
+	// address. Default: none.
+	Open *OpenSender `yaml:"open"`
+}
+
+// Sender is one who may write samples. What it writes belongs to Customer,
+// whatever its samples say.
+type Sender struct {
+	// Name identifies the sender; its source is push/NAME. Required.
+	Name string `yaml:"name"`
+	// Customer owns the samples. Required.
+	Customer string `yaml:"customer"`
+	// TokenFile holds the bearer token, at least 16 bytes.
+	TokenFile string `yaml:"token_file"`
+	// TokenEnv names the environment variable that holds it instead.
+	TokenEnv string `yaml:"token_env"`
+}
+
+// OpenSender is who writes without a token.
+type OpenSender struct {
+	Customer string `yaml:"customer"` // owns the samples. Required.
+	Name     string `yaml:"name"`     // the source is push/NAME. Default open.
+}
+
+// Rules says by which rules samples are judged.
+type Rules struct {
+	// Packs are shipped rule packs. Default [contract].
+	Packs []string `yaml:"packs"`
+	// Literal names contract rows whose literal threshold is judged instead of
+	// the shipped deviation. Default none.
+	Literal []string `yaml:"literal"`
+	// Files are rule files. Patterns are allowed. Default none.
+	Files []string `yaml:"files"`
+	// Engine bounds the rule engine.
+	Engine ruleset.Config `yaml:"engine"`
+}
+
+// Customer is one whose resources are watched.
+type Customer struct {
+	// Name is the tenant in every key: lower-case letters, digits, '-'. Required.
+	Name string `yaml:"name"`
+	// Host watches the host that this server runs on.
+	Host *Host `yaml:"host"`
+	// Probes are ports and URLs.
+	Probes *Probes `yaml:"probes"`
+	// Aliyun are Alibaba Cloud accounts.
+	Aliyun aliyun.Config `yaml:"aliyun"`
+}
+
+// Host is the configuration of the host collector with its defaults.
+type Host struct {
+	host.Config `yaml:",inline"`
+}
+
+// SetDefaults fills in what the file leaves out.
+func (h *Host) SetDefaults() { h.Config = host.DefaultConfig() }
+
+// Probes is the configuration of the probes with its defaults.
+type Probes struct {
+	probe.Config `yaml:",inline"`
+}
+
+// SetDefaults fills in what the file leaves out.
+func (p *Probes) SetDefaults() { p.Config = probe.DefaultConfig() }
+
+// Default is the configuration without a file: this host is watched.
+func Default() Config {
+	c := base()
+	c.Customers = []Customer{{Name: DefaultCustomer, Host: &Host{host.DefaultConfig()}}}
+	return c
+}
+
+// base holds the defaults that a file starts from: nobody is watched.
+func base() Config {
+	return Config{
+		DataDir: "data",
+		API:     Listener{Listen: "127.0.0.1:9370"},
+		Ingest:  Ingest{Listen: "127.0.0.1:9371", Limits: ingest.DefaultConfig()},
+		Storage: storage.DefaultConfig(),
+		Rules:   Rules{Packs: []string{"contract"}, Engine: ruleset.DefaultConfig()},
+
+		AlertRouter: alertrouter.DefaultConfig(),
+	}
+}
+
+// Load reads and checks a file. An empty name means Default.
+func Load(name string) (*Config, error) {
+	if name == "" {
+		c := Default()
+		return &c, nil
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	return Parse(name, b)
+}
+
+// Parse decodes and checks the content of a file.
+func Parse(name string, b []byte) (*Config, error) {
+	c := base()
+	doc, err := strictyaml.Decode(name, b, &c)
+	if err != nil {
+		return nil, err
+	}
+	c.file = name
+	if err := c.Validate(); err != nil {
+		return nil, doc.At(err)
+	}
+	c.DataDir = c.Path(c.DataDir)
+	return &c, nil
+}
+
+// File is the name of the file that was read; empty without one.
+func (c *Config) File() string { return c.file }
+
+// Path resolves a path of the file against the file's folder.
+func (c *Config) Path(p string) string {
+	if p == "" || filepath.IsAbs(p) || c.file == "" {
+		return p
+	}
+	return filepath.Join(filepath.Dir(c.file), p)
+}
+
+// AlertmanagerText is the Alertmanager configuration as text.
+func (c *Config) AlertmanagerText() (string, error) {
+	if c.Alertmanager.IsZero() {
+		return "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n", nil
+	}
+	b, err := yaml.Marshal(&c.Alertmanager)
+	return string(b), err
+}
+
+var customerPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+
+// Validate names the path of the first mistake.
+func (c *Config) Validate() error {
+	if c.DataDir == "" {
+		return errors.New("data_dir: is empty")
+	}
+	if c.API.Listen == "" {
+		return errors.New("api.listen: is empty; the API listener is needed")
+	}
+	if err := prefixed("storage", c.Storage.Validate()); err != nil {
+		return err
+	}
+	if err := c.Ingest.validate(); err != nil {
+		return prefixed("ingest", err)
+	}
+	if err := c.AlertRouter.Validate(); err != nil {
+		return prefixed("alertrouter", err)
+	}
+	if err := c.Rules.Engine.Validate(); err != nil {
+		return prefixed("rules.engine", err)
+	}
+	if c.AlertRouter.RoutingFile != "" && !c.Alertmanager.IsZero() {
+		return errors.New("alertrouter.routing_file: is set beside the section alertmanager; give one of them")
+	}
+	seen := map[string]bool{}
+	for i, cu := range c.Customers {
+		path := fmt.Sprintf("customers[%d]", i)
+		if seen[cu.Name] {
+			return fmt.Errorf("%s.name: %q is there twice", path, cu.Name)
+		}
+		seen[cu.Name] = true
+		if err := cu.validate(); err != nil {
+			return prefixed(path, err)
+		}
+	}
+	return nil
+}
+
+func (cu Customer) validate() error {
+	if !customerPattern.MatchString(cu.Name) {
+		return fmt.Errorf("name: %q: want lower-case letters, digits and '-'", cu.Name)
+	}
+	if cu.Host != nil {
+		if err := cu.Host.Validate(); err != nil {
+			return prefixed("host", err)
+		}
+	}
+	if cu.Probes != nil {
+		if err := cu.Probes.Validate(); err != nil {
+			return prefixed("probes", err)
+		}
+	}
+	return prefixed("aliyun", cu.Aliyun.Validate())
+}
+
+func (in Ingest) validate() error {
+	names := map[string]bool{}
+	for i, s := range in.Senders {
+		path := fmt.Sprintf("senders[%d]", i)
+		switch {
+		case !customerPattern.MatchString(s.Name):
+			return fmt.Errorf("%s.name: %q: want lower-case letters, digits and '-'", path, s.Name)
+		case names[s.Name]:
+			return fmt.Errorf("%s.name: %q is there twice", path, s.Name)
+		case !customerPattern.MatchString(s.Customer):
+			return fmt.Errorf("%s.customer: %q: want lower-case letters, digits and '-'", path, s.Customer)
+		case (s.TokenFile == "") == (s.TokenEnv == ""):
+			return fmt.Errorf("%s: give token_file or token_env", path)
+		}
+		names[s.Name] = true
+	}
+	if in.Open != nil {
+		if !customerPattern.MatchString(in.Open.Customer) {
+			return fmt.Errorf("open.customer: %q: want lower-case letters, digits and '-'", in.Open.Customer)
+		}
+		if !loopback(in.Listen) {
+			return fmt.Errorf("open: writes without a token are taken on a loopback address only, not on %s", in.Listen)
+		}
+	}
+	return prefixed("limits", in.Limits.Validate())
+}
+
+// prefixed puts a path before an error that begins with the rest of it.
+func prefixed(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s.%w", path, err)
+}
+
+func loopback(listen string) bool {
+	return strings.HasPrefix(listen, "127.") || strings.HasPrefix(listen, "localhost:") || strings.HasPrefix(listen, "[::1]:")
+}

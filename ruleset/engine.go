@@ -1,0 +1,317 @@
+package ruleset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/storage"
+
+	"watchkeeper/internal/journal"
+	"watchkeeper/internal/sample"
+)
+
+// Engine judges samples by rules. Its methods may be called by any goroutine.
+type Engine struct {
+	cfg     Config
+	store   storage.Queryable
+	journal Journal
+	sink    Sink
+	logger  *slog.Logger
+	promql  *promql.Engine
+	m       *engineMetrics
+
+	flushMu sync.Mutex // one flush at a time, so that entries stay in order
+
+	// mu guards everything below. It is held while the store and the journal
+	// are read and written: judging is a function of both, in order.
+	mu        sync.Mutex
+	now       int64 // engine time, Unix ms
+	started   int64 // first engine time; absent() is judged from it
+	rules     []*ruleState
+	byMetric  map[string][]*ruleState
+	series    map[uint64][]*series
+	sources   map[sample.Source]*source
+	customers map[string]int // (rule, identity) pairs
+	touched   []*instance
+	taking    taking  // while a batch is taken
+	queue     []Entry // not acknowledged by the sink
+	settledN  []Entry // settled entries of this step, to be sorted
+	records   []journal.Record
+	builder   *labels.Builder
+	ops       []operand
+	scratch   span
+	rebuild   bool // state is being rebuilt: nothing is journaled
+}
+
+// ruleState is a loaded rule with all its identities.
+type ruleState struct {
+	rule      *Rule
+	index     int // order in the files
+	instances map[uint64][]*instance
+	all       []*instance
+	joins     []map[uint64][]*join // by leaf, by hash of the key
+	maxCheck  int64                // last check scanned
+	missCheck int64                // last check whose missing_after has been scanned
+	lateCheck int64                // last check whose lateness has been scanned
+	late      map[lateKey]int64    // samples that count for no check up to this one
+
+	// evaluated rules only
+	eval      *evaluation
+	dirty     map[int64]bool
+	sources   map[*source]bool
+	nextCheck int64 // next check to evaluate for the first time; 0 before any
+}
+
+// taking is a batch on its way into the state.
+type taking struct {
+	src   *source
+	at    int64 // engine time just before the batch
+	bound int64 // event time up to which src had settled then
+}
+
+// settledBefore is the last check of the instance that was final before the
+// batch that is being taken.
+func (e *Engine) settledBefore(in *instance) int64 {
+	r := in.rs.rule
+	b := e.taking.at
+	in.eachSource(func(src *source) {
+		if src == e.taking.src {
+			b = min(b, e.taking.bound)
+		} else {
+			b = min(b, src.bound(e.taking.at, e.forceAfter()))
+		}
+	})
+	k := r.lastCheck(b - r.Lateness.Milliseconds())
+	if in.anySettled() {
+		return max(k, in.settledCheck)
+	}
+	return k
+}
+
+type lateKey struct {
+	series *series
+	t      int64
+}
+
+// New builds an engine for the groups. It reads nothing and starts nothing.
+func New(cfg Config, groups []Group, store storage.Queryable, j Journal, sink Sink, set *metrics.Set, logger *slog.Logger) (*Engine, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("rule engine: %w", err)
+	}
+	e := &Engine{
+		cfg: cfg, store: store, journal: j, sink: sink, logger: logger,
+		promql: newPromQL(logger), series: map[uint64][]*series{}, sources: map[sample.Source]*source{},
+		customers: map[string]int{}, builder: labels.NewBuilder(labels.EmptyLabels()),
+	}
+	e.m = newEngineMetrics(set, e)
+	states, err := e.load(groups)
+	if err != nil {
+		return nil, fmt.Errorf("rule engine: %w", err)
+	}
+	e.use(states)
+	return e, nil
+}
+
+// load builds the state of each rule, empty.
+func (e *Engine) load(groups []Group) ([]*ruleState, error) {
+	var out []*ruleState
+	ids := map[string]*Rule{}
+	for _, g := range groups {
+		for _, r := range g.Rules {
+			if r.Plain {
+				return nil, fmt.Errorf("%s:%d: rule group %q: rule %q: has no field consecutive; give it one, or leave this file to Prometheus",
+					r.File, r.Line, r.Group, r.Alert+r.Record)
+			}
+			if other := ids[r.ID()]; other != nil {
+				return nil, fmt.Errorf("%s:%d: rule %q: the same id as the rule at %s:%d", r.File, r.Line, r.ID(), other.File, other.Line)
+			}
+			ids[r.ID()] = r
+			rs, err := e.newState(r, len(out))
+			if err != nil {
+				return nil, fmt.Errorf("%s:%d: rule %q: %w", r.File, r.Line, r.ID(), err)
+			}
+			out = append(out, rs)
+		}
+	}
+	return out, nil
+}
+
+func (e *Engine) newState(r *Rule, index int) (*ruleState, error) {
+	rs := &ruleState{
+		rule: r, index: index, instances: map[uint64][]*instance{}, late: map[lateKey]int64{},
+		maxCheck: math.MinInt64, missCheck: math.MinInt64, lateCheck: math.MinInt64,
+	}
+	if r.prog != nil {
+		rs.joins = make([]map[uint64][]*join, len(r.prog.leaves))
+		for i := range rs.joins {
+			rs.joins[i] = map[uint64][]*join{}
+		}
+		return rs, nil
+	}
+	rs.dirty, rs.sources = map[int64]bool{}, map[*source]bool{}
+	var err error
+	rs.eval, err = newEvaluation(r)
+	return rs, err
+}
+
+// use makes states the loaded rules.
+func (e *Engine) use(states []*ruleState) {
+	e.rules = states
+	e.byMetric = map[string][]*ruleState{}
+	leaves := 0
+	for i, rs := range states {
+		rs.index = i
+		for _, m := range rs.metrics() {
+			e.byMetric[m] = append(e.byMetric[m], rs)
+		}
+		if rs.rule.prog != nil {
+			leaves = max(leaves, len(rs.rule.prog.leaves))
+		}
+	}
+	e.ops = make([]operand, leaves)
+}
+
+// metrics lists the metric names that the rule reads, each once.
+func (rs *ruleState) metrics() []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, s := range selectors(rs.rule.expr) {
+		if m := metricOf(s.sel); !seen[m] {
+			seen[m] = true
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// Ingest takes an accepted batch at engine time now: first all of it, then its
+// checks are judged. ErrBackpressure means that nothing was taken. Any other
+// error comes from the store, the journal or the sink; the batch may then be
+// handed over again.
+func (e *Engine) Ingest(ctx context.Context, b sample.Batch, now time.Time) error {
+	e.m.batches.Inc()
+	err := e.ingest(ctx, b, now.UnixMilli())
+	if err == nil {
+		err = e.flush(ctx)
+	}
+	if err != nil {
+		e.m.batchFailures.Inc()
+	}
+	return err
+}
+
+func (e *Engine) ingest(ctx context.Context, b sample.Batch, now int64) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.queue) >= e.cfg.MaxQueuedEntries {
+		return ErrBackpressure
+	}
+	before := e.tick(now)
+	src := e.source(b.Source)
+	// A check that settles at this very moment still takes this batch.
+	e.taking = taking{src: src, at: max(before, e.now-1)}
+	e.taking.bound = src.bound(e.taking.at, e.forceAfter())
+	if src.contact == 0 {
+		e.taking.bound = math.MinInt64 / 2
+	}
+	e.contact(src, b.FillIn)
+	e.apply(src, b)
+	e.endFillIn(src, b.FillIn)
+	e.taking = taking{}
+	return e.step(ctx)
+}
+
+// Advance moves engine time to now and judges what has become due.
+func (e *Engine) Advance(ctx context.Context, now time.Time) error {
+	err := e.advance(ctx, now.UnixMilli())
+	if ferr := e.flush(ctx); err == nil {
+		err = ferr
+	}
+	return err
+}
+
+func (e *Engine) advance(ctx context.Context, now int64) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.tick(now)
+	if len(e.queue) >= e.cfg.MaxQueuedEntries {
+		return nil // judge on when the sink takes entries again
+	}
+	return e.step(ctx)
+}
+
+func (e *Engine) forceAfter() int64 { return time.Duration(e.cfg.ForceAfter).Milliseconds() }
+
+// tick moves engine time, never back, and returns what it was.
+func (e *Engine) tick(now int64) int64 {
+	before := e.now
+	e.now = max(e.now, now)
+	if e.started == 0 {
+		e.started = e.now
+	}
+	return before
+}
+
+// step judges and settles everything due, and makes what it learned durable.
+func (e *Engine) step(ctx context.Context) error {
+	err := e.judgeDue(ctx)
+	e.queueSettled()
+	if rerr := e.writeRecords(ctx); err == nil {
+		err = rerr
+	}
+	return err
+}
+
+func (e *Engine) record(r journal.Record) {
+	if !e.rebuild {
+		e.records = append(e.records, r)
+	}
+}
+
+func (e *Engine) writeRecords(ctx context.Context) error {
+	if len(e.records) == 0 {
+		return nil
+	}
+	if err := e.journal.Record(ctx, e.records...); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	e.records = e.records[:0]
+	return nil
+}
+
+// flush hands the queued entries to the sink.
+func (e *Engine) flush(ctx context.Context) error {
+	e.flushMu.Lock()
+	defer e.flushMu.Unlock()
+	for {
+		e.mu.Lock()
+		n := min(len(e.queue), 1000)
+		batch := e.queue[:n:n]
+		e.mu.Unlock()
+		if n == 0 {
+			return nil
+		}
+		if err := e.sink.Log(ctx, batch); err != nil {
+			e.m.sinkFailures.Inc()
+			if errors.Is(err, context.Canceled) {
+				return err
+			}
+			return fmt.Errorf("log entries to sink: %w", err)
+		}
+		e.m.entries.Add(n)
+		e.mu.Lock()
+		e.queue = e.queue[n:]
+		if len(e.queue) == 0 {
+			e.queue = nil
+		}
+		e.mu.Unlock()
+	}
+}

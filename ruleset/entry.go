@@ -1,0 +1,189 @@
+package ruleset
+
+import (
+	"context"
+	"encoding/hex"
+	"hash/fnv"
+	"math"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/template"
+
+	"watchkeeper/internal/journal"
+)
+
+// maxEvidence bounds the samples that an entry carries.
+const maxEvidence = 16
+
+// entry writes a change down for a log.
+func (e *Engine) entry(ctx context.Context, in *instance, c change, log Log, at int64, reason string) Entry {
+	r := in.rs.rule
+	en := Entry{
+		Log: log, At: at, Check: r.timeOf(c.check), Rule: r, Identity: in.id,
+		From: c.from.state(), To: c.state(), Run: int(c.run), Reason: reason, Value: math.NaN(),
+	}
+	if src := in.source(); src != nil {
+		en.Source = src.id
+	}
+	if c.from.open() || c.to.open() {
+		en.Samples = e.evidence(ctx, in, c.check)
+	}
+	en.Value = e.valueAt(ctx, in, c.check)
+	if c.how == StateEnded && reason == "" {
+		en.Reason = e.endReason(ctx, in, c.check)
+	}
+	if en.Reason == "" && in.cell(c.check)&cellNaN != 0 {
+		en.Reason = "nan"
+	}
+	en.Labels, en.Annotations = r.describe(ctx, in.id, en.Value, e.now)
+	en.ID = entryID(en)
+	return en
+}
+
+// entryID is the same for the same entry handed over again; a settled one has
+// the same ID after any restart. The live log may say the same of a check
+// twice, when it was amended in between, so its IDs hold the engine time too.
+func entryID(en Entry) string {
+	parts := []string{string(en.Log), en.Rule.ID(), en.Identity.String(), strconv.FormatInt(en.Check, 10), string(en.To)}
+	if en.Log == LogLive {
+		parts = append(parts, strconv.FormatInt(en.At, 10), string(en.From))
+	}
+	h := fnv.New128a()
+	for _, s := range parts {
+		h.Write([]byte(s))
+		h.Write([]byte{0})
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// valueAt is the expression's value at a check, NaN where it has none.
+func (e *Engine) valueAt(ctx context.Context, in *instance, k int64) float64 {
+	if in.joins == nil {
+		return in.value
+	}
+	s, err := e.readSpan(ctx, in, k, k)
+	if err != nil {
+		e.logger.Warn("cannot read the value of a log entry", "rule", in.rs.rule.ID(), "series", in.id.String(), "err", err)
+		return math.NaN()
+	}
+	out := in.rs.rule.prog.root.eval(s.operands(k, e.ops))
+	if out.present || out.in {
+		return out.v
+	}
+	return math.NaN()
+}
+
+func (e *Engine) endReason(ctx context.Context, in *instance, k int64) string {
+	if in.joins == nil {
+		return ""
+	}
+	s, err := e.readSpan(ctx, in, k, k)
+	if err != nil {
+		return ""
+	}
+	return s.ended(k)
+}
+
+// evidence lists the samples of the checks up to k that the change rests on,
+// the newest maxEvidence of them.
+func (e *Engine) evidence(ctx context.Context, in *instance, k int64) []Evidence {
+	r := in.rs.rule
+	if in.joins == nil {
+		return nil
+	}
+	span := min(int64(r.Consecutive+r.ResolveAfter)*int64(r.MaxGap+1), 64)
+	lo := max(in.first, k-span+1)
+	s, err := e.readSpan(ctx, in, lo, k)
+	if err != nil {
+		e.logger.Warn("cannot read the evidence of a log entry", "rule", r.ID(), "series", in.id.String(), "err", err)
+		return nil
+	}
+	var out []Evidence
+	for c := k; c >= lo && len(out) < maxEvidence; c-- {
+		v := r.prog.root.eval(s.operands(c, e.ops)).verdict()
+		for i, j := range in.joins {
+			for n, ser := range j.series {
+				if p, there := s.point(i, n, c); there {
+					out = append(out, Evidence{Labels: ser.labels, T: p.t, V: p.v, Check: r.timeOf(c), Verdict: v})
+				}
+			}
+		}
+	}
+	slices.Reverse(out)
+	return out
+}
+
+// describe returns the alert's labels and annotations, templates expanded.
+func (r *Rule) describe(ctx context.Context, id labels.Labels, value float64, now int64) (ls, annotations labels.Labels) {
+	expand := func(text string) string {
+		if !strings.Contains(text, "{{") {
+			return text
+		}
+		const defs = "{{$labels := .Labels}}{{$externalLabels := .ExternalLabels}}{{$externalURL := .ExternalURL}}{{$value := .Value}}"
+		data := template.AlertTemplateData(id.Map(), nil, "", promql.Sample{F: value})
+		noQuery := func(context.Context, string, time.Time) (promql.Vector, error) { return nil, nil }
+		out, err := template.NewTemplateExpander(ctx, defs+text, "__alert_"+r.Alert, data, model.Time(now), noQuery, &url.URL{}, nil).Expand()
+		if err != nil {
+			return "<error expanding template: " + err.Error() + ">"
+		}
+		return out
+	}
+	b := labels.NewBuilder(id)
+	r.Labels.Range(func(l labels.Label) { b.Set(l.Name, expand(l.Value)) })
+	b.Set(labels.AlertName, r.Alert)
+	a := labels.NewBuilder(labels.EmptyLabels())
+	r.Annotations.Range(func(l labels.Label) { a.Set(l.Name, expand(l.Value)) })
+	return b.Labels(), a.Labels()
+}
+
+// logSettled queues a change of the settled log.
+func (e *Engine) logSettled(ctx context.Context, in *instance, c change) {
+	r := in.rs.rule
+	en := e.entry(ctx, in, c, LogSettled, r.timeOf(c.check)+r.Lateness.Milliseconds(), "")
+	e.settledN = append(e.settledN, en)
+}
+
+// queueSettled queues the settled entries of a step in their order: by check,
+// rule group, alert, labels.
+func (e *Engine) queueSettled() {
+	slices.SortStableFunc(e.settledN, CompareSettled)
+	e.queue = append(e.queue, e.settledN...)
+	e.settledN = nil
+}
+
+// CompareSettled orders settled entries: by check, rule group, alert, labels.
+func CompareSettled(a, b Entry) int {
+	if c := compareInt(a.Check, b.Check); c != 0 {
+		return c
+	}
+	if c := strings.Compare(a.Rule.Group, b.Rule.Group); c != 0 {
+		return c
+	}
+	if c := strings.Compare(a.Rule.Alert, b.Rule.Alert); c != 0 {
+		return c
+	}
+	return labels.Compare(a.Identity, b.Identity)
+}
+
+// noteForced records that force, not a watermark, settles checks of the instance.
+func (e *Engine) noteForced(in *instance, through int64) {
+	t := in.rs.rule.timeOf(through) + in.rs.rule.Lateness.Milliseconds()
+	in.eachSource(func(src *source) {
+		free := src.bound(e.now, math.MaxInt64/4)
+		if free >= t || src.forced >= t {
+			return
+		}
+		src.forced = t
+		e.record(journal.Record{
+			Kind: journal.KindForced, Customer: src.id.Customer, Source: src.id.Name,
+			T: in.rs.rule.timeOf(through), Arrive: e.now,
+		})
+	})
+}

@@ -1,0 +1,352 @@
+package ruleset
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/storage"
+)
+
+// evaluation is a rule that promql.Engine evaluates at each check.
+type evaluation struct {
+	breach  string // what the rule asks
+	base    string // the same without its outermost comparison; empty without one
+	members string // how many members each aggregation has; empty when one is enough
+	least   int    // members wanted
+}
+
+func newPromQL(logger *slog.Logger) *promql.Engine {
+	return promql.NewEngine(promql.EngineOpts{
+		Logger: logger, MaxSamples: 50_000_000, Timeout: 2 * time.Minute,
+		EnableAtModifier: true, EnableNegativeOffset: true, Parser: promParser,
+		NoStepSubqueryIntervalFn: func(int64) int64 { return time.Minute.Milliseconds() },
+	})
+}
+
+func newEvaluation(r *Rule) (*evaluation, error) {
+	ev := &evaluation{breach: definite(r, r.expr).String(), least: r.MinMembers}
+	base, ok := outermostComparison(r.expr)
+	if !ok {
+		return ev, nil
+	}
+	ev.base = definite(r, base).String()
+	if agg, ok := unparen(base).(*parser.AggregateExpr); ok && r.MinMembers > 1 {
+		count := *agg
+		count.Op, count.Param = parser.COUNT, nil
+		ev.members = definite(r, &count).String()
+	}
+	return ev, nil
+}
+
+func unparen(e parser.Expr) parser.Expr {
+	for {
+		p, ok := e.(*parser.ParenExpr)
+		if !ok {
+			return e
+		}
+		e = p.Expr
+	}
+}
+
+// definite rewrites an expression so that a NaN operand counts as not there
+// and slow operands are read with their own look-back.
+func definite(r *Rule, e parser.Expr) parser.Expr {
+	switch e := e.(type) {
+	case *parser.ParenExpr:
+		return &parser.ParenExpr{Expr: definite(r, e.Expr)}
+	case *parser.UnaryExpr:
+		return &parser.UnaryExpr{Op: e.Op, Expr: definite(r, e.Expr)}
+	case *parser.BinaryExpr:
+		c := *e
+		c.LHS, c.RHS = definite(r, e.LHS), definite(r, e.RHS)
+		if e.Op == parser.NEQ {
+			c.LHS, c.RHS = withoutNaN(c.LHS), withoutNaN(c.RHS)
+		}
+		return &c
+	case *parser.AggregateExpr:
+		c := *e
+		c.Expr = definite(r, e.Expr)
+		return &c
+	case *parser.Call:
+		if e.Func.Name == "absent" || e.Func.Name == "absent_over_time" {
+			return e
+		}
+		c := *e
+		c.Args = slices.Clone(e.Args)
+		for i := range c.Args {
+			c.Args[i] = definite(r, c.Args[i])
+		}
+		return &c
+	case *parser.VectorSelector:
+		return withoutNaN(r.lookedBack(e))
+	}
+	return e
+}
+
+// lookedBack reads a slow operand over its own look-back.
+func (r *Rule) lookedBack(vs *parser.VectorSelector) parser.Expr {
+	d, ok := r.Lookback[metricOf(vs)]
+	if !ok {
+		return vs
+	}
+	return &parser.Call{
+		Func: parser.MustGetFunction("last_over_time"),
+		Args: parser.Expressions{&parser.MatrixSelector{VectorSelector: vs, Range: d}},
+	}
+}
+
+// withoutNaN keeps of a vector what equals itself.
+func withoutNaN(e parser.Expr) parser.Expr {
+	if e.Type() != parser.ValueTypeVector {
+		return e
+	}
+	return &parser.ParenExpr{Expr: &parser.BinaryExpr{
+		Op: parser.EQLC, LHS: e, RHS: e,
+		VectorMatching: &parser.VectorMatching{Card: parser.CardOneToOne},
+	}}
+}
+
+// bindEvaluated makes the series one that the evaluated rule reads.
+func (rs *ruleState) bindEvaluated(ser *series) {
+	for _, s := range selectors(rs.rule.expr) {
+		if !matchAll(s.sel.LabelMatchers, ser.labels) {
+			continue
+		}
+		window := s.window
+		if window == 0 {
+			window = rs.rule.lookbackOf(metricOf(s.sel))
+		}
+		ser.evals = append(ser.evals, evalFeed{rs: rs, offset: s.offset.Milliseconds(), window: window.Milliseconds()})
+	}
+}
+
+// feedEvaluated marks the checks that a sample counts for.
+func (e *Engine) feedEvaluated(ser *series, f *evalFeed, p point) (late bool) {
+	rs := f.rs
+	r := rs.rule
+	lo, hi := r.checkOf(p.t+f.offset), r.checkOf(p.t+f.offset+f.window)-1
+	through := r.lastCheck(e.taking.bound - r.Lateness.Milliseconds())
+	late = e.late(rs, ser, p, lo, min(through, hi))
+	if rs.nextCheck == 0 {
+		rs.nextCheck = r.lastCheck(e.started-1) + 1
+	}
+	for k := max(lo, through+1); k <= min(hi, rs.nextCheck-1); k++ {
+		rs.dirty[k] = true
+	}
+	return late
+}
+
+// evaluateDue evaluates the checks of a rule that are new or dirty.
+func (e *Engine) evaluateDue(ctx context.Context, rs *ruleState) error {
+	if rs.eval == nil {
+		return nil
+	}
+	r := rs.rule
+	if rs.nextCheck == 0 {
+		rs.nextCheck = r.lastCheck(e.started-1) + 1
+	}
+	last := r.lastCheck(e.now)
+	for ; rs.nextCheck <= last; rs.nextCheck++ {
+		rs.dirty[rs.nextCheck] = true
+	}
+	if len(rs.dirty) == 0 {
+		return nil
+	}
+	ks := make([]int64, 0, len(rs.dirty))
+	for k := range rs.dirty {
+		ks = append(ks, k)
+	}
+	slices.Sort(ks)
+	for i := 0; i < len(ks); {
+		j := i + 1
+		for j < len(ks) && ks[j] == ks[j-1]+1 {
+			j++
+		}
+		if err := e.evaluate(ctx, rs, ks[i], ks[j-1]); err != nil {
+			return fmt.Errorf("rule %q: %w", r.ID(), err)
+		}
+		for _, k := range ks[i:j] {
+			delete(rs.dirty, k)
+		}
+		i = j
+	}
+	return nil
+}
+
+// evaluate gives the checks lo to hi of every identity their cells.
+func (e *Engine) evaluate(ctx context.Context, rs *ruleState, lo, hi int64) error {
+	e.m.evaluations.Inc()
+	results, err := evaluateRange(ctx, e.promql, e.store, rs.rule, rs.eval, lo, hi)
+	if err != nil {
+		e.m.evaluationFailures.Inc()
+		return err
+	}
+	for _, res := range results {
+		in := rs.instance(res.id)
+		if in == nil {
+			if in = e.newInstance(rs, res.id, res.first); in == nil {
+				continue
+			}
+		}
+		if res.first < in.first && !in.anySettled() {
+			in.startAt(res.first)
+		}
+	}
+	byID := map[uint64][]*evaluated{}
+	for i := range results {
+		h := results[i].id.Hash()
+		byID[h] = append(byID[h], &results[i])
+	}
+	for _, in := range rs.all {
+		var res *evaluated
+		for _, c := range byID[in.id.Hash()] {
+			if labels.Equal(c.id, in.id) {
+				res = c
+			}
+		}
+		for k := max(lo, in.first, in.settledCheck+1); k <= hi; k++ {
+			c := cell(VerdictOpen)
+			if res != nil {
+				c = res.cells[k-lo]
+			}
+			if c == 0 && rs.eval.base == "" {
+				c = cell(VerdictGood)
+			}
+			if c.verdict() == VerdictBreach {
+				in.value = res.values[k-lo]
+			}
+			in.set(k, c)
+		}
+		e.touch(in)
+	}
+	return nil
+}
+
+// evaluated is what a range of checks says about one identity.
+type evaluated struct {
+	id     labels.Labels
+	first  int64 // first check with a verdict
+	cells  []cell
+	values []float64
+}
+
+// evaluateRange runs an evaluated rule over the checks lo to hi.
+func evaluateRange(ctx context.Context, eng *promql.Engine, store storage.Queryable, r *Rule, ev *evaluation, lo, hi int64) ([]evaluated, error) {
+	t := table{r: r, lo: lo, hi: hi, byID: map[uint64][]*evaluated{}}
+	if ev.base != "" {
+		if err := t.query(ctx, eng, store, ev.base, VerdictGood); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.query(ctx, eng, store, ev.breach, VerdictBreach); err != nil {
+		return nil, err
+	}
+	if ev.members != "" {
+		if err := t.keepMembers(ctx, eng, store, ev.members, ev.least); err != nil {
+			return nil, err
+		}
+	}
+	var out []evaluated
+	for _, row := range t.rows {
+		row.first = math.MaxInt64
+		for i, c := range row.cells {
+			if c != 0 {
+				row.first = lo + int64(i)
+				break
+			}
+		}
+		if row.first <= hi {
+			out = append(out, *row)
+		}
+	}
+	return out, nil
+}
+
+// table gathers query results by identity and check.
+type table struct {
+	r      *Rule
+	lo, hi int64
+	rows   []*evaluated
+	byID   map[uint64][]*evaluated
+}
+
+func (t *table) row(id labels.Labels, create bool) *evaluated {
+	h := id.Hash()
+	for _, row := range t.byID[h] {
+		if labels.Equal(row.id, id) {
+			return row
+		}
+	}
+	if !create {
+		return nil
+	}
+	n := t.hi - t.lo + 1
+	row := &evaluated{id: id, cells: make([]cell, n), values: make([]float64, n)}
+	t.rows = append(t.rows, row)
+	t.byID[h] = append(t.byID[h], row)
+	return row
+}
+
+func (t *table) query(ctx context.Context, eng *promql.Engine, store storage.Queryable, expr string, v Verdict) error {
+	return t.each(ctx, eng, store, expr, func(id labels.Labels, k int64, value float64) {
+		row := t.row(id, true)
+		i := k - t.lo
+		if math.IsNaN(value) {
+			if row.cells[i] == 0 {
+				row.cells[i], row.values[i] = cell(VerdictMissing)|cellNaN, value
+			}
+			return
+		}
+		row.cells[i], row.values[i] = cell(v), value
+	})
+}
+
+// keepMembers opens the checks at which an aggregation had too few members.
+func (t *table) keepMembers(ctx context.Context, eng *promql.Engine, store storage.Queryable, expr string, least int) error {
+	counts := map[*evaluated][]float64{}
+	err := t.each(ctx, eng, store, expr, func(id labels.Labels, k int64, value float64) {
+		if row := t.row(id, false); row != nil {
+			if counts[row] == nil {
+				counts[row] = make([]float64, len(row.cells))
+			}
+			counts[row][k-t.lo] = value
+		}
+	})
+	for _, row := range t.rows {
+		for i := range row.cells {
+			if counts[row] == nil || counts[row][i] < float64(least) {
+				row.cells[i] = 0
+			}
+		}
+	}
+	return err
+}
+
+// each calls fn for every point of a range query over the checks.
+func (t *table) each(ctx context.Context, eng *promql.Engine, store storage.Queryable, expr string, fn func(id labels.Labels, k int64, v float64)) error {
+	q, err := eng.NewRangeQuery(ctx, store, promql.NewPrometheusQueryOpts(false, t.r.Interval), expr,
+		time.UnixMilli(t.r.timeOf(t.lo)), time.UnixMilli(t.r.timeOf(t.hi)), t.r.Interval)
+	if err != nil {
+		return fmt.Errorf("query %s: %w", expr, err)
+	}
+	defer q.Close()
+	res := q.Exec(ctx)
+	m, err := res.Matrix()
+	if err != nil {
+		return fmt.Errorf("query %s: %w", expr, err)
+	}
+	for _, s := range m {
+		id := s.Metric.DropReserved(func(n string) bool { return n == labels.MetricName })
+		for _, p := range s.Floats {
+			fn(id, t.r.lastCheck(p.T), p.F)
+		}
+	}
+	return nil
+}

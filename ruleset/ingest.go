@@ -1,0 +1,401 @@
+package ruleset
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"watchkeeper/internal/journal"
+	"watchkeeper/internal/sample"
+)
+
+// Words in journal records that Recover reads back.
+const (
+	reasonFillIn = "fill-in"
+	lateWords    = " settled through " // between the rule's id and the last final check's T
+)
+
+// source returns what is known of a deliverer.
+func (e *Engine) source(id sample.Source) *source {
+	s := e.sources[id]
+	if s == nil {
+		s = &source{id: id}
+		e.sources[id] = s
+	}
+	return s
+}
+
+// contact notes a source's first batch.
+func (e *Engine) contact(src *source, fillIn bool) {
+	if src.contact != 0 {
+		return
+	}
+	src.contact, src.fillIn = e.now, fillIn
+	rec := journal.Record{Kind: journal.KindContact, Customer: src.id.Customer, Source: src.id.Name, Arrive: e.now}
+	if fillIn {
+		rec.Reason = reasonFillIn
+	}
+	e.record(rec)
+}
+
+// endFillIn notes the end of a source's fill-in.
+func (e *Engine) endFillIn(src *source, fillIn bool) {
+	if fillIn || !src.fillIn {
+		return
+	}
+	src.fillIn = false
+	e.record(journal.Record{Kind: journal.KindFillInEnd, Customer: src.id.Customer, Source: src.id.Name, Arrive: e.now})
+	e.touchSource(src)
+}
+
+// apply takes a batch into the state.
+func (e *Engine) apply(src *source, b sample.Batch) {
+	e.m.samples.Add(len(b.Samples))
+	for i := range b.Samples {
+		e.addSample(src, &b.Samples[i])
+	}
+	for _, u := range b.Ups {
+		e.addUp(src, u)
+	}
+	for _, end := range b.Ends {
+		e.addEnd(end)
+	}
+	if b.Watermark != 0 && b.Watermark != src.watermark {
+		src.watermark = b.Watermark
+		if b.Watermark != sample.Current {
+			e.touchSource(src)
+		}
+	}
+}
+
+// touchSource has all instances that read the source judged in this step.
+func (e *Engine) touchSource(src *source) {
+	for _, s := range src.series {
+		for _, f := range s.feeds {
+			for _, in := range f.join.insts {
+				e.touch(in)
+			}
+		}
+		for _, f := range s.evals {
+			for _, in := range f.rs.all {
+				e.touch(in)
+			}
+		}
+	}
+}
+
+func (e *Engine) touch(in *instance) {
+	if !in.queued {
+		in.queued = true
+		e.touched = append(e.touched, in)
+	}
+}
+
+func (e *Engine) addSample(src *source, s *sample.Sample) {
+	ser := e.findSeries(s.Labels)
+	if ser == nil {
+		if ser = e.newSeries(src, s); ser == nil {
+			return
+		}
+	}
+	if ser.source != src {
+		e.assign(ser, src, s.T)
+	}
+	p := point{s.T, s.V}
+	first := ser.first
+	ser.add(p)
+	if p.t < first && first != math.MaxInt64 {
+		e.earlier(ser, first)
+	}
+	late := false
+	for i := range ser.feeds {
+		late = e.feed(ser, &ser.feeds[i], p) || late
+	}
+	for i := range ser.evals {
+		late = e.feedEvaluated(ser, &ser.evals[i], p) || late
+	}
+	if late {
+		e.m.lateSamples.Inc()
+	}
+}
+
+// feed tells the instances that read the series of its sample. It says whether
+// the sample came after a check of it had settled.
+func (e *Engine) feed(ser *series, f *feed, p point) (late bool) {
+	r := f.rs.rule
+	l := r.prog.leaves[f.leaf]
+	lo, hi := r.checkOf(p.t+l.offset), r.checkOf(p.t+l.offset+l.lookback)-1
+	if l.carrier && len(f.join.insts) == 0 {
+		through := r.lastCheck(e.taking.bound - r.Lateness.Milliseconds())
+		late = e.late(f.rs, ser, p, lo, min(through, hi))
+		if hi > through {
+			e.newInstance(f.rs, f.join.key, max(lo, through+1))
+		}
+	}
+	for _, in := range f.join.insts {
+		through := e.settledBefore(in)
+		late = e.late(f.rs, ser, p, lo, min(through, hi)) || late
+		if hi <= through {
+			continue
+		}
+		k := max(lo, through+1)
+		if l.carrier && k < in.first {
+			in.startAt(k)
+		}
+		in.mark(max(k, in.first), hi)
+		e.touch(in)
+	}
+	return late
+}
+
+// earlier decides anew what was decided while the series was thought to begin
+// at first.
+func (e *Engine) earlier(ser *series, first int64) {
+	for _, f := range ser.feeds {
+		r := f.rs.rule
+		offset := r.prog.leaves[f.leaf].offset
+		for _, in := range f.join.insts {
+			hi := min(r.checkOf(first+offset), in.head())
+			for k := max(r.checkOf(ser.first+offset), in.settledCheck+1); k <= hi; k++ {
+				e.undecide(in, k)
+			}
+			for _, m := range ser.ends {
+				if k := r.checkOf(m.t + offset); k > in.settledCheck && m.t < first {
+					in.mark(k, k)
+					e.touch(in)
+				}
+			}
+		}
+	}
+}
+
+// late keeps a sample out of the checks lo to through; there may be none.
+func (e *Engine) late(rs *ruleState, ser *series, p point, lo, through int64) bool {
+	key := lateKey{ser, p.t}
+	if old, there := rs.late[key]; there {
+		through = max(through, old)
+		if through == old {
+			return true
+		}
+	}
+	if lo > through {
+		return false
+	}
+	rs.late[key] = through
+	e.record(journal.Record{
+		Kind: journal.KindLate, Customer: ser.source.id.Customer, Source: ser.source.id.Name, Labels: ser.labels,
+		T: p.t, V: p.v, Arrive: e.now, Reason: lateReason(rs.rule, through),
+	})
+	return true
+}
+
+func lateReason(r *Rule, through int64) string {
+	return fmt.Sprint(r.ID(), lateWords, r.timeOf(through))
+}
+
+func (e *Engine) findSeries(l labels.Labels) *series {
+	for _, s := range e.series[l.Hash()] {
+		if labels.Equal(s.labels, l) {
+			return s
+		}
+	}
+	return nil
+}
+
+// newSeries takes up a series if some rule reads it.
+func (e *Engine) newSeries(src *source, s *sample.Sample) *series {
+	var ser *series
+	for _, rs := range e.byMetric[s.Labels.Get(labels.MetricName)] {
+		if !rs.readsSeries(s.Labels) {
+			continue
+		}
+		if ser == nil {
+			ser = &series{labels: s.Labels.Copy(), floor: s.T - 1, first: math.MaxInt64, newest: math.MinInt64}
+		}
+		e.bind(rs, ser)
+	}
+	if ser == nil {
+		return nil
+	}
+	h := ser.labels.Hash()
+	e.series[h] = append(e.series[h], ser)
+	e.assign(ser, src, s.T)
+	return ser
+}
+
+func (rs *ruleState) readsSeries(l labels.Labels) bool {
+	for _, s := range selectors(rs.rule.expr) {
+		if matchAll(s.sel.LabelMatchers, l) {
+			return true
+		}
+	}
+	return false
+}
+
+func matchAll(ms []*labels.Matcher, l labels.Labels) bool {
+	for _, m := range ms {
+		if !m.Matches(l.Get(m.Name)) {
+			return false
+		}
+	}
+	return true
+}
+
+// bind makes the series an operand of the rule.
+func (e *Engine) bind(rs *ruleState, ser *series) {
+	if rs.rule.prog == nil {
+		rs.bindEvaluated(ser)
+		return
+	}
+	for i, l := range rs.rule.prog.leaves {
+		if !l.matches(ser.labels) {
+			continue
+		}
+		j := rs.join(i, l.keyOf(e.builder, ser.labels))
+		j.series = append(j.series, ser)
+		slices.SortFunc(j.series, func(a, b *series) int { return labels.Compare(a.labels, b.labels) })
+		ser.feeds = append(ser.feeds, feed{rs: rs, leaf: i, join: j})
+	}
+}
+
+// join finds or makes the meeting place of a leaf's key.
+func (rs *ruleState) join(leaf int, key labels.Labels) *join {
+	h := key.Hash()
+	for _, j := range rs.joins[leaf][h] {
+		if labels.Equal(j.key, key) {
+			return j
+		}
+	}
+	j := &join{key: key}
+	rs.joins[leaf][h] = append(rs.joins[leaf][h], j)
+	return j
+}
+
+// assign notes who delivers a series from t on.
+func (e *Engine) assign(ser *series, src *source, t int64) {
+	if old := ser.source; old != nil {
+		old.series = slices.DeleteFunc(old.series, func(s *series) bool { return s == ser })
+	}
+	ser.source = src
+	src.series = append(src.series, ser)
+	for _, f := range ser.evals {
+		f.rs.sources[src] = true
+	}
+	e.record(journal.Record{Kind: journal.KindSeries, Customer: src.id.Customer, Source: src.id.Name, Labels: ser.labels, T: t})
+}
+
+// newInstance starts judging an identity from check first on; nil when a limit bites.
+func (e *Engine) newInstance(rs *ruleState, id labels.Labels, first int64) *instance {
+	e.m.newIdentities.Inc()
+	customer := id.Get("customer")
+	switch {
+	case len(rs.all) >= e.cfg.MaxSeriesPerRule:
+		e.m.refusedRule.Inc()
+		return nil
+	case e.customers[customer] >= e.cfg.MaxSeriesPerCustomer:
+		e.m.refusedCust.Inc()
+		return nil
+	}
+	e.customers[customer]++
+	in := &instance{rs: rs, id: id, first: first, settledCheck: first - 1, liveCheck: first - 1, dirtyLo: 1, value: math.NaN()}
+	if rs.rule.prog != nil {
+		in.joins = make([]*join, len(rs.rule.prog.leaves))
+		for i, l := range rs.rule.prog.leaves {
+			key := id
+			if !l.carrier {
+				key = l.look.apply(e.builder, id)
+			}
+			j := rs.join(i, key)
+			if !slices.Contains(j.insts, in) {
+				j.insts = append(j.insts, in)
+			}
+			in.joins[i] = j
+		}
+	}
+	h := id.Hash()
+	rs.instances[h] = append(rs.instances[h], in)
+	rs.all = append(rs.all, in)
+	return in
+}
+
+func (rs *ruleState) instance(id labels.Labels) *instance {
+	for _, in := range rs.instances[id.Hash()] {
+		if labels.Equal(in.id, id) {
+			return in
+		}
+	}
+	return nil
+}
+
+// addUp keeps an up-sample; where it comes after checks were decided without
+// it, they are decided anew.
+func (e *Engine) addUp(src *source, u sample.Up) {
+	until := src.addUp(u)
+	if until < u.T {
+		return
+	}
+	reopen := func(rs *ruleState, ins []*instance) {
+		lo, hi := rs.rule.checkOf(u.T), rs.rule.checkOf(min(until, e.now))
+		if lo > rs.maxCheck {
+			return
+		}
+		for _, in := range ins {
+			for k := max(lo, in.settledCheck+1); k <= min(hi, rs.maxCheck); k++ {
+				e.undecide(in, k)
+			}
+		}
+	}
+	for _, s := range src.series {
+		for _, f := range s.feeds {
+			reopen(f.rs, f.join.insts)
+		}
+		for _, f := range s.evals {
+			reopen(f.rs, f.rs.all)
+		}
+	}
+}
+
+// undecide reopens a check that has no sample, so that it is judged anew.
+func (e *Engine) undecide(in *instance, k int64) {
+	switch in.cell(k).verdict() {
+	case VerdictBreach, VerdictGood:
+		return
+	case VerdictMissing, VerdictUnobserved:
+		in.set(k, 0)
+	}
+	in.mark(k, k)
+	e.touch(in)
+	if in.joins == nil {
+		in.rs.dirty[k] = true
+	}
+}
+
+// addEnd keeps an end mark of a watched series. A mark for a time that has
+// settled takes effect at the first check that has not.
+func (e *Engine) addEnd(end sample.End) {
+	ser := e.findSeries(end.Labels)
+	if ser == nil {
+		return
+	}
+	t := end.T
+	for _, f := range ser.feeds {
+		for _, in := range f.join.insts {
+			if in.anySettled() && f.rs.rule.checkOf(t) <= in.settledCheck {
+				t = f.rs.rule.timeOf(in.settledCheck) + 1
+			}
+		}
+	}
+	if t != end.T && ser.newest > end.T || !ser.addEnd(endMark{t, end.Reason}) {
+		return // it has begun anew since, or we know
+	}
+	e.record(journal.Record{Kind: journal.KindEnd, Labels: ser.labels, T: t, Arrive: e.now, Reason: end.Reason})
+	for _, f := range ser.feeds {
+		k := f.rs.rule.checkOf(t + f.rs.rule.prog.leaves[f.leaf].offset)
+		for _, in := range f.join.insts {
+			in.mark(k, k)
+			e.touch(in)
+		}
+	}
+}

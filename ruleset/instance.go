@@ -1,0 +1,155 @@
+package ruleset
+
+import (
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// join is where series and identities of one leaf meet: all that share a key.
+type join struct {
+	key    labels.Labels
+	series []*series
+	insts  []*instance
+}
+
+// feed says that a series is an operand of a streaming rule.
+type feed struct {
+	rs   *ruleState
+	leaf int
+	join *join
+}
+
+// evalFeed says that an evaluated rule reads a series: a sample at t counts for
+// the checks in [t+offset, t+offset+window).
+type evalFeed struct {
+	rs             *ruleState
+	offset, window int64
+}
+
+// episode is one stretch in which the live log said that the alert stands.
+type episode struct {
+	opened, closed int64 // checks; closed is 0 while it stands
+}
+
+// instance is one identity of one rule.
+type instance struct {
+	rs    *ruleState
+	id    labels.Labels
+	joins []*join // by leaf; nil for evaluated rules
+
+	// Checks up to settledCheck are final; cells holds those after it, the
+	// first of them being settledCheck+1, as far as anything is known.
+	first        int64
+	settledCheck int64
+	settled      machine
+	cells        []cell
+	queued       bool
+	stale        bool // a folded cell changed: the live state must be folded anew
+	dirtyLo      int64
+	dirtyHi      int64 // below dirtyLo: nothing to evaluate
+
+	live      machine
+	liveCheck int64    // last check folded into live
+	log       []change // what live says about the cells
+
+	told     phase     // what the live log says
+	episodes []episode // told and not yet settled for good
+	silent   bool      // in a fill-in: nothing is told
+	value    float64   // of the latest breach judged
+}
+
+// anySettled says whether some check of the instance is final.
+func (in *instance) anySettled() bool { return in.settledCheck >= in.first }
+
+// head is the last check that has a cell.
+func (in *instance) head() int64 { return in.settledCheck + int64(len(in.cells)) }
+
+func (in *instance) cell(k int64) cell {
+	i := k - in.settledCheck - 1
+	if i < 0 || i >= int64(len(in.cells)) {
+		return 0
+	}
+	return in.cells[i]
+}
+
+// set gives check k its cell. Checks in between are open.
+func (in *instance) set(k int64, c cell) {
+	i := k - in.settledCheck - 1
+	if i < 0 || in.cell(k) == c {
+		return
+	}
+	for i >= int64(len(in.cells)) {
+		in.cells = append(in.cells, 0)
+	}
+	in.cells[i] = c
+	if k <= in.liveCheck {
+		in.stale = true
+	}
+}
+
+// startAt moves the first check back. Nothing has settled yet.
+func (in *instance) startAt(k int64) {
+	n := in.first - k
+	in.cells = append(make([]cell, n, n+int64(len(in.cells))), in.cells...)
+	in.first, in.settledCheck = k, k-1
+	in.stale = true
+}
+
+// mark asks for the checks lo to hi to be evaluated.
+func (in *instance) mark(lo, hi int64) {
+	if in.dirtyHi < in.dirtyLo {
+		in.dirtyLo, in.dirtyHi = lo, hi
+		return
+	}
+	in.dirtyLo, in.dirtyHi = min(in.dirtyLo, lo), max(in.dirtyHi, hi)
+}
+
+// eachSource calls fn for the sources that the instance reads, some twice.
+func (in *instance) eachSource(fn func(*source)) {
+	if in.joins == nil {
+		for src := range in.rs.sources {
+			if in.rs.sameCustomer(src, in.id) {
+				fn(src)
+			}
+		}
+		return
+	}
+	for _, j := range in.joins {
+		for _, s := range j.series {
+			fn(s.source)
+		}
+	}
+}
+
+// settledThrough is the last check that settles at now.
+func (in *instance) settledThrough(now, forceAfter int64) int64 {
+	b := now
+	in.eachSource(func(src *source) { b = min(b, src.bound(now, forceAfter)) })
+	return in.rs.rule.lastCheck(b - in.rs.rule.Lateness.Milliseconds())
+}
+
+// inFillIn says whether a source that the instance reads still fills in.
+func (in *instance) inFillIn() (yes bool) {
+	in.eachSource(func(src *source) { yes = yes || src.fillIn })
+	return yes
+}
+
+// source is who delivers the instance's series, as far as it is one.
+func (in *instance) source() *source {
+	for i, j := range in.joins {
+		if in.rs.rule.prog.leaves[i].carrier && len(j.series) > 0 {
+			return j.series[0].source
+		}
+	}
+	if len(in.rs.sources) == 1 {
+		for s := range in.rs.sources {
+			return s
+		}
+	}
+	return nil
+}
+
+// sameCustomer says whether the source may deliver for the identity.
+func (rs *ruleState) sameCustomer(src *source, id labels.Labels) bool {
+	c := id.Get("customer")
+	return c == "" || c == src.id.Customer
+}

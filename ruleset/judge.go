@@ -1,0 +1,227 @@
+package ruleset
+
+import (
+	"context"
+	"fmt"
+	"math"
+)
+
+// judgeDue judges what has become due at engine time: the instances that the
+// batch touched, and all of a rule's where its grid, missing_after or lateness
+// has reached another check.
+func (e *Engine) judgeDue(ctx context.Context) error {
+	for _, rs := range e.rules {
+		if err := e.evaluateDue(ctx, rs); err != nil {
+			return err
+		}
+		if !rs.reached(e.now) {
+			continue
+		}
+		for _, in := range rs.all {
+			e.touch(in)
+		}
+	}
+	for i, in := range e.touched {
+		if err := e.judge(ctx, in); err != nil {
+			e.touched = append(e.touched[:0], e.touched[i:]...)
+			return err
+		}
+		in.queued = false
+	}
+	e.touched = e.touched[:0]
+	return nil
+}
+
+// reached moves the rule's marks to now and says whether one moved.
+func (rs *ruleState) reached(now int64) bool {
+	r := rs.rule
+	m, a, l := r.lastCheck(now), r.lastCheck(now-r.MissingAfter.Milliseconds()), r.lastCheck(now-r.Lateness.Milliseconds())
+	if m == rs.maxCheck && a == rs.missCheck && l == rs.lateCheck {
+		return false
+	}
+	rs.maxCheck, rs.missCheck, rs.lateCheck = m, a, l
+	return true
+}
+
+// judge brings one instance up to engine time.
+func (e *Engine) judge(ctx context.Context, in *instance) error {
+	r := in.rs.rule
+	last := r.lastCheck(e.now)
+	if in.joins != nil && in.dirtyLo <= in.dirtyHi && in.dirtyLo <= last {
+		lo, hi := max(in.dirtyLo, in.settledCheck+1), min(in.dirtyHi, last)
+		if err := e.evaluateSpan(ctx, in, lo, hi); err != nil {
+			return fmt.Errorf("rule %q: %s: %w", r.ID(), in.id, err)
+		}
+		in.dirtyLo = last + 1
+	}
+	through := min(in.settledThrough(e.now, e.forceAfter()), last)
+	if err := e.decide(ctx, in, max(through, r.lastCheck(e.now-r.MissingAfter.Milliseconds()))); err != nil {
+		return fmt.Errorf("rule %q: %s: %w", r.ID(), in.id, err)
+	}
+	e.fold(ctx, in)
+	e.settle(ctx, in, through)
+	return nil
+}
+
+// evaluateSpan gives the checks lo to hi their cells from the operands; those
+// without a verdict are left open.
+func (e *Engine) evaluateSpan(ctx context.Context, in *instance, lo, hi int64) error {
+	if lo > hi {
+		return nil
+	}
+	span, err := e.readSpan(ctx, in, lo, hi)
+	if err != nil {
+		return err
+	}
+	for k := lo; k <= hi; k++ {
+		out := in.rs.rule.prog.root.eval(span.operands(k, e.ops))
+		c := cell(out.verdict())
+		if c.verdict() == VerdictMissing {
+			c |= cellNaN
+		}
+		if reason := span.ended(k); reason != "" {
+			c |= cellEnd
+		}
+		if c.verdict() == VerdictBreach {
+			in.value = out.v
+		}
+		in.set(k, c)
+	}
+	return nil
+}
+
+// decide turns open checks up to through into missing or unobserved.
+func (e *Engine) decide(ctx context.Context, in *instance, through int64) error {
+	lo := int64(math.MaxInt64)
+	for k := in.settledCheck + 1; k <= through; k++ {
+		if in.cell(k) == 0 {
+			lo = k
+			break
+		}
+	}
+	if lo > through {
+		return nil
+	}
+	seen, err := e.observer(ctx, in, lo, through)
+	if err != nil {
+		return err
+	}
+	for k := lo; k <= through; k++ {
+		if in.cell(k) != 0 { // decided, or ended without a sample
+			continue
+		}
+		v := VerdictMissing
+		if !seen(k) {
+			v = VerdictUnobserved
+		}
+		in.set(k, cell(v))
+	}
+	return nil
+}
+
+// observer returns whether, at a check without a verdict, the source of each
+// operand that has no sample looked.
+func (e *Engine) observer(ctx context.Context, in *instance, lo, hi int64) (func(k int64) bool, error) {
+	r := in.rs.rule
+	slot := func(src *source, k int64) bool { return src.observed(r.timeOf(k-1), r.timeOf(k)) }
+	if in.joins == nil {
+		return func(k int64) bool {
+			seen := true
+			in.eachSource(func(src *source) { seen = seen && slot(src, k) })
+			return seen
+		}, nil
+	}
+	span, err := e.readSpan(ctx, in, lo, hi)
+	if err != nil {
+		return nil, err
+	}
+	return func(k int64) bool {
+		for i, j := range in.joins {
+			for n, s := range j.series {
+				if s.first > r.timeOf(k)-r.prog.leaves[i].offset {
+					continue // it does not exist yet
+				}
+				if p, there := span.point(i, n, k); (!there || isStale(p.v)) && !slot(s.source, k) {
+					return false
+				}
+			}
+		}
+		return true
+	}, nil
+}
+
+// fold brings the live state up to the cells and tells what changed.
+func (e *Engine) fold(ctx context.Context, in *instance) {
+	if in.stale {
+		e.refold(ctx, in)
+		return
+	}
+	for k := in.liveCheck + 1; k <= in.head(); k++ {
+		changes, n := in.live.step(in.rs.rule, k, in.cell(k))
+		in.log = append(in.log, changes[:n]...)
+		for _, c := range changes[:n] {
+			e.tell(ctx, in, c, "")
+		}
+	}
+	in.liveCheck = in.head()
+	e.tellFillIn(ctx, in)
+}
+
+// refold folds the live state anew after an earlier check changed and tells
+// the difference.
+func (e *Engine) refold(ctx context.Context, in *instance) {
+	old := in.log
+	in.live, in.log, in.stale = in.settled, nil, false
+	for k := in.settledCheck + 1; k <= in.head(); k++ {
+		changes, n := in.live.step(in.rs.rule, k, in.cell(k))
+		in.log = append(in.log, changes[:n]...)
+	}
+	in.liveCheck = in.head()
+	e.amend(ctx, in, old)
+	e.tellFillIn(ctx, in)
+}
+
+// settle makes the checks up to through final.
+func (e *Engine) settle(ctx context.Context, in *instance, through int64) {
+	if through <= in.settledCheck {
+		return
+	}
+	e.noteForced(in, through)
+	for k := in.settledCheck + 1; k <= through; k++ {
+		changes, n := in.settled.step(in.rs.rule, k, in.cell(k))
+		for _, c := range changes[:n] {
+			e.logSettled(ctx, in, c)
+		}
+	}
+	if n := through - in.settledCheck; n >= int64(len(in.cells)) {
+		in.cells = in.cells[:0]
+	} else {
+		in.cells = in.cells[:copy(in.cells, in.cells[n:])]
+	}
+	in.settledCheck = through
+	if in.liveCheck < through {
+		in.liveCheck = through
+	}
+	if !e.rebuild { // a rebuild compares all of it with the incident store
+		in.forgetSettled()
+	}
+}
+
+// forgetSettled drops what the live log said about final checks.
+func (in *instance) forgetSettled() {
+	n := 0
+	for n < len(in.log) && in.log[n].check <= in.settledCheck {
+		n++
+	}
+	in.log = in.log[n:]
+	if len(in.log) == 0 {
+		in.log = nil
+	}
+	keep := in.episodes[:0]
+	for _, ep := range in.episodes {
+		if ep.closed == 0 || ep.closed > in.settledCheck {
+			keep = append(keep, ep)
+		}
+	}
+	in.episodes = keep
+}

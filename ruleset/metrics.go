@@ -1,0 +1,36 @@
+package ruleset
+
+import "github.com/VictoriaMetrics/metrics"
+
+// engineMetrics are the engine's own metrics.
+type engineMetrics struct {
+	batches, batchFailures   *metrics.Counter
+	samples, lateSamples     *metrics.Counter
+	entries, sinkFailures    *metrics.Counter
+	refusedRule, refusedCust *metrics.Counter
+	newIdentities            *metrics.Counter
+	storeReads, evaluations  *metrics.Counter
+	evaluationFailures       *metrics.Counter
+}
+
+func newEngineMetrics(set *metrics.Set, e *Engine) *engineMetrics {
+	set.GetOrCreateGauge("watchkeeper_ruleset_queued_entries", func() float64 {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return float64(len(e.queue))
+	})
+	return &engineMetrics{
+		batches:            set.GetOrCreateCounter("watchkeeper_ruleset_batches_total"),
+		batchFailures:      set.GetOrCreateCounter("watchkeeper_ruleset_batch_failures_total"),
+		samples:            set.GetOrCreateCounter("watchkeeper_ruleset_samples_total"),
+		lateSamples:        set.GetOrCreateCounter("watchkeeper_ruleset_late_samples_total"),
+		entries:            set.GetOrCreateCounter("watchkeeper_ruleset_log_entries_total"),
+		sinkFailures:       set.GetOrCreateCounter("watchkeeper_ruleset_sink_failures_total"),
+		newIdentities:      set.GetOrCreateCounter("watchkeeper_ruleset_identities_total"),
+		refusedRule:        set.GetOrCreateCounter(`watchkeeper_ruleset_identities_refused_total{limit="rule"}`),
+		refusedCust:        set.GetOrCreateCounter(`watchkeeper_ruleset_identities_refused_total{limit="customer"}`),
+		storeReads:         set.GetOrCreateCounter("watchkeeper_ruleset_store_reads_total"),
+		evaluations:        set.GetOrCreateCounter("watchkeeper_ruleset_evaluations_total"),
+		evaluationFailures: set.GetOrCreateCounter("watchkeeper_ruleset_evaluation_failures_total"),
+	}
+}

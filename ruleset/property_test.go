@@ -1,0 +1,289 @@
+package ruleset
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
+	"pgregory.net/rapid"
+
+	"watchkeeper/internal/sample"
+)
+
+const scenarioChecks = 14
+
+// scenario is a random rule with everything that will be delivered for it.
+type scenario struct {
+	rule    string
+	samples []sample.Sample
+	ups     map[string][]sample.Up
+	ends    []sample.End
+}
+
+// String prints a scenario by check.
+func (s scenario) String() string {
+	var b strings.Builder
+	start := timelineStart.UnixMilli()
+	for _, smp := range s.samples {
+		v := fmt.Sprint(smp.V)
+		if isStale(smp.V) {
+			v = "stale"
+		}
+		fmt.Fprintf(&b, "%s t=%dms v=%s\n", smp.Labels, smp.T-start, v)
+	}
+	for m, ups := range s.ups {
+		for _, u := range ups {
+			fmt.Fprintf(&b, "up %s t=%dms %v\n", m, u.T-start, u.OK)
+		}
+	}
+	for _, e := range s.ends {
+		fmt.Fprintf(&b, "end %s t=%dms\n", e.Labels, e.T-start)
+	}
+	return b.String()
+}
+
+func sourceOfMetric(metric string) string { return "src-" + metric }
+
+func drawExpr(t *rapid.T, depth int) string {
+	sel := rapid.SampledFrom([]string{"a", "b", "c", "a offset 1m", `b{i="x"}`})
+	if depth == 0 {
+		return sel.Draw(t, "selector")
+	}
+	l := drawExpr(t, rapid.IntRange(0, depth-1).Draw(t, "depth"))
+	op := rapid.SampledFrom([]string{">", ">=", "<", "!=", "=="}).Draw(t, "comparison")
+	switch rapid.IntRange(0, 8).Draw(t, "form") {
+	case 0, 1, 2:
+		return fmt.Sprintf("(%s %s 5)", l, op)
+	case 3:
+		return fmt.Sprintf("(5 %s -(%s))", op, l)
+	case 4:
+		return fmt.Sprintf("(%s %s %s)", l, rapid.SampledFrom([]string{"+", "-", "*", "/"}).Draw(t, "arithmetic"), drawExpr(t, depth-1))
+	case 5:
+		return fmt.Sprintf("(%s %s bool %s)", l, op, drawExpr(t, depth-1))
+	case 6:
+		return fmt.Sprintf("(%s %s %s)", l, op, drawExpr(t, depth-1))
+	}
+	set := rapid.SampledFrom([]string{"and", "or", "unless"}).Draw(t, "set operator")
+	return fmt.Sprintf("(%s %s %s)", l, set, drawExpr(t, depth-1))
+}
+
+func drawScenario(t *rapid.T) scenario {
+	s := scenario{ups: map[string][]sample.Up{}}
+	resolve := rapid.IntRange(1, 3).Draw(t, "resolve_after")
+	s.rule = fmt.Sprintf(`groups: [{name: g, interval: 1m, rules: [{alert: A, expr: '%s', consecutive: %d, missing: %s, max_gap: %d, lateness: 30m, missing_after: %ds, resolve_after: %d, no_data_after: %d, phase: %ds}]}]`,
+		drawExpr(t, rapid.IntRange(1, 3).Draw(t, "expr depth")), rapid.IntRange(1, 3).Draw(t, "consecutive"),
+		rapid.SampledFrom([]string{"hold", "reset", "breach"}).Draw(t, "missing"), rapid.IntRange(0, 2).Draw(t, "max_gap"),
+		rapid.SampledFrom([]int{0, 30, 60, 300}).Draw(t, "missing_after"), resolve, rapid.IntRange(1, 4).Draw(t, "no_data_after"),
+		rapid.SampledFrom([]int{0, 0, 20}).Draw(t, "phase"))
+	start := timelineStart.UnixMilli()
+	values := rapid.SampledFrom([]float64{0, 0, 1, 5, 9, 9, 9, -9, math.NaN(), math.Float64frombits(value.StaleNaN)})
+	for _, metric := range []string{"a", "b", "c"} {
+		for _, i := range []string{"x", "y"} {
+			l := labels.FromStrings(labels.MetricName, metric, "i", i)
+			begin := rapid.IntRange(0, 4).Draw(t, "begin")
+			for k := begin; k < scenarioChecks; k++ {
+				for n := rapid.SampledFrom([]int{0, 1, 1, 1, 2}).Draw(t, "samples in slot"); n > 0; n-- {
+					ts := start + int64(k)*60_000 - rapid.Int64Range(0, 59_999).Draw(t, "age")
+					if !slices.ContainsFunc(s.samples, func(o sample.Sample) bool { return o.T == ts && labels.Equal(o.Labels, l) }) {
+						s.samples = append(s.samples, sample.Sample{Labels: l, T: ts, V: values.Draw(t, "value")})
+					}
+				}
+			}
+			if rapid.IntRange(0, 4).Draw(t, "end") == 0 {
+				s.ends = append(s.ends, sample.End{Labels: l, T: start + rapid.Int64Range(0, scenarioChecks*60_000).Draw(t, "end at"), Reason: "deleted"})
+			}
+		}
+		if rapid.Bool().Draw(t, "sends ups") {
+			for k := range scenarioChecks {
+				s.ups[metric] = append(s.ups[metric], sample.Up{T: start + int64(k)*60_000 - 10_000, OK: rapid.IntRange(0, 3).Draw(t, "up") > 0})
+			}
+		}
+	}
+	return s
+}
+
+// delivery of a scenario: batches at times.
+type parcel struct {
+	at    int64
+	batch sample.Batch
+}
+
+// drawParcels cuts a scenario into batches that arrive in any order, some
+// twice, each within the lateness of what it holds.
+func drawParcels(t *rapid.T, s scenario) []parcel {
+	start := timelineStart.UnixMilli()
+	late := rapid.SampledFrom([]int64{0, 60_000, 5 * 60_000, 20 * 60_000}).Draw(t, "most delay")
+	byKey := map[string]*parcel{}
+	var out []*parcel
+	put := func(metric string, from, late int64, add func(*sample.Batch)) {
+		at := max(start, from) + rapid.Int64Range(0, late).Draw(t, "delay")
+		at -= at % 30_000 // several share a batch
+		if at < from {
+			at += 30_000
+		}
+		key := fmt.Sprint(metric, at)
+		p := byKey[key]
+		if p == nil {
+			p = &parcel{at: at, batch: sample.Batch{Source: sample.Source{Name: sourceOfMetric(metric)}}}
+			byKey[key] = p
+			out = append(out, p)
+		}
+		add(&p.batch)
+	}
+	for _, smp := range s.samples {
+		for n := rapid.SampledFrom([]int{1, 1, 1, 2}).Draw(t, "times"); n > 0; n-- {
+			put(smp.Labels.Get(labels.MetricName), smp.T, late, func(b *sample.Batch) { b.Samples = append(b.Samples, smp) })
+		}
+	}
+	for _, metric := range []string{"a", "b", "c"} {
+		for _, u := range s.ups[metric] {
+			put(metric, u.T, late, func(b *sample.Batch) { b.Ups = append(b.Ups, u) })
+		}
+	}
+	for _, end := range s.ends {
+		// An end mark speaks of a series that is known: it comes after the samples, in time.
+		put(end.Labels.Get(labels.MetricName), end.T+21*60_000, min(late, 8*60_000), func(b *sample.Batch) { b.Ends = append(b.Ends, end) })
+	}
+	var ps []parcel
+	for _, p := range out {
+		p.batch.Samples = rapid.Permutation(p.batch.Samples).Draw(t, "order")
+		ps = append(ps, *p)
+	}
+	slices.SortStableFunc(ps, func(a, b parcel) int {
+		if a.at != b.at {
+			return compareInt(a.at, b.at)
+		}
+		return strings.Compare(a.batch.Source.Name, b.batch.Source.Name)
+	})
+	return ps
+}
+
+func lastScenarioCheck(r *Rule) int64 {
+	return r.lastCheck(timelineStart.UnixMilli() + scenarioChecks*60_000)
+}
+
+// settledLog plays parcels and returns the settled log of the scenario's checks.
+func settledLog(t *testing.T, groups []Group, ps []parcel, crash map[int]bool) (lines []string, live []Entry) {
+	ctx := context.Background()
+	w := newWorld()
+	e, err := w.engine(groups)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := timelineStart.UnixMilli() - 60_000
+	advance := func(to int64) {
+		for ; now < to; now += 30_000 {
+			if err := e.Advance(ctx, time.UnixMilli(now)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for i, p := range ps {
+		advance(p.at)
+		b := w.accept(p.batch, p.at)
+		if crash[i] { // stored but never judged by the engine that dies
+			if e, err = w.engine(groups); err != nil {
+				t.Fatal(err)
+			}
+			for _, en := range b.Ends { // a batch that was not acknowledged is delivered again
+				b.Ends = append(b.Ends[:0:0], en)
+			}
+			if err := e.Recover(ctx, time.UnixMilli(p.at), w.alerts()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := e.Ingest(ctx, b, time.UnixMilli(p.at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := groups[0].Rules[0]
+	advance(timelineStart.UnixMilli() + 60*60_000)
+	var settled []Entry
+	for _, en := range w.entries {
+		if en.Log == LogSettled && r.lastCheck(en.Check) <= lastScenarioCheck(r) {
+			settled = append(settled, en)
+		} else if en.Log == LogLive {
+			live = append(live, en)
+		}
+	}
+	slices.SortStableFunc(settled, CompareSettled)
+	for _, en := range settled {
+		v := en.Value
+		if en.To == StateInactive || en.To == StateEnded || en.To == StateResolved || en.To == StateNoData {
+			v = math.NaN() // the reference gives breaches a value
+		}
+		lines = append(lines, fmt.Sprintf("%d %s %s->%s value=%v", r.lastCheck(en.Check), en.Identity, en.From, en.To, v))
+	}
+	return lines, live
+}
+
+func parseOne(t interface{ Fatal(...any) }, text string) []Group {
+	groups, err := Parse("random.yml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return groups
+}
+
+// The settled log is what the definition says, whatever the order of arrival.
+func TestSettledLogEqualsDefinition(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		s := drawScenario(rt)
+		groups := parseOne(rt, s.rule)
+		r := groups[0].Rules[0]
+		if m, why := r.Mode(); m != ModeStreaming {
+			rt.Fatalf("%s is not streaming: %s", r.Expr, why)
+		}
+		ref := newReference(t, r)
+		ref.all, ref.ends, ref.source = s.samples, s.ends, func(m string) string { return m }
+		ref.ups = s.ups
+		for _, smp := range s.samples {
+			ref.store.Append(smp.Labels, smp.T, smp.V)
+		}
+		want := ref.log(lastScenarioCheck(r))
+		got, _ := settledLog(t, groups, drawParcels(rt, s), nil)
+		if diff := cmp.Diff(want, got); diff != "" {
+			rt.Fatalf("%s\n%s\nsettled log (-definition +engine):\n%s", s.rule, s, diff)
+		}
+	})
+}
+
+// The settled log does not change when the engine dies at any event and
+// recovers, and the live log neither loses an alert nor tells one twice.
+func TestCrashAndRecover(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		s := drawScenario(rt)
+		groups := parseOne(rt, s.rule)
+		ps := drawParcels(rt, s)
+		want, _ := settledLog(t, groups, ps, nil)
+		crash := map[int]bool{}
+		for range rapid.IntRange(1, 3).Draw(rt, "crashes") {
+			crash[rapid.IntRange(0, len(ps)-1).Draw(rt, "crash at")] = true
+		}
+		got, live := settledLog(t, groups, ps, crash)
+		if diff := cmp.Diff(want, got); diff != "" {
+			rt.Fatalf("%s\n%s\nsettled log (-without crash +with):\n%s", s.rule, s, diff)
+		}
+		standing := map[string]State{}
+		for _, en := range live {
+			key := en.Identity.String()
+			if !en.From.Open() {
+				en.From = StateInactive // a run that has not fired may be told again
+			}
+			if was, ok := standing[key]; ok && was != en.From || !ok && en.From != StateInactive {
+				rt.Fatalf("%s\n%s\nlive log goes on from %q after %q: %s", s.rule, s, en.From, was, en)
+			}
+			standing[key] = en.To
+			if !en.To.Open() {
+				standing[key] = StateInactive
+			}
+		}
+	})
+}

@@ -1,0 +1,354 @@
+package ruleset
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"watchkeeper/internal/journal"
+	"watchkeeper/internal/sample"
+)
+
+// reasonRecovered marks live entries that a start found to be missing.
+const reasonRecovered = "recovered"
+
+// Recover rebuilds the state after a start from the store's samples and the
+// journal, and tells the sink what the log it has lacks: nothing is lost and
+// nothing told twice. Open must list the alerts that stand in the incident
+// store and those that opened or closed within Config.RecoverWindow. Settled
+// entries of that window are logged again with the IDs they had.
+//
+// Call it once, before Ingest and Advance.
+func (e *Engine) Recover(ctx context.Context, now time.Time, open []OpenAlert) error {
+	err := e.recover(ctx, now.UnixMilli(), open)
+	if err != nil {
+		return fmt.Errorf("recover rule engine: %w", err)
+	}
+	return e.flush(ctx)
+}
+
+func (e *Engine) recover(ctx context.Context, now int64, open []OpenAlert) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.tick(now)
+	past, err := readPast(e.journal)
+	if err != nil {
+		return err
+	}
+	if err := e.recoverSources(ctx, past); err != nil {
+		return err
+	}
+	return e.rebuildRules(ctx, e.rules, past, open, reasonRecovered)
+}
+
+// past is what the journal says.
+type past struct {
+	sources map[sample.Source]*source
+	series  map[uint64][]delivery
+	ends    map[uint64][]journal.Record
+	late    map[uint64][]journal.Record
+	first   int64 // earliest contact
+}
+
+// delivery says who delivers a series from t on.
+type delivery struct {
+	labels labels.Labels
+	source sample.Source
+	t      int64 // earliest delivery of the series by any source
+}
+
+func readPast(j Journal) (*past, error) {
+	p := &past{sources: map[sample.Source]*source{}, series: map[uint64][]delivery{}, ends: map[uint64][]journal.Record{}, late: map[uint64][]journal.Record{}}
+	if err := j.Each(p.take); err != nil {
+		return nil, fmt.Errorf("read journal: %w", err)
+	}
+	return p, nil
+}
+
+func (p *past) take(r journal.Record) error {
+	id := sample.Source{Customer: r.Customer, Name: r.Source}
+	switch r.Kind {
+	case journal.KindContact:
+		p.sources[id] = &source{id: id, contact: r.Arrive, fillIn: r.Reason == reasonFillIn}
+		if p.first == 0 || r.Arrive < p.first {
+			p.first = r.Arrive
+		}
+	case journal.KindFillInEnd:
+		if s := p.sources[id]; s != nil {
+			s.fillIn = false
+		}
+	case journal.KindForced:
+		if s := p.sources[id]; s != nil {
+			s.forced = max(s.forced, r.T)
+		}
+	case journal.KindSeries:
+		h := r.Labels.Hash()
+		if i := slices.IndexFunc(p.series[h], func(d delivery) bool { return labels.Equal(d.labels, r.Labels) }); i >= 0 {
+			d := &p.series[h][i]
+			d.source, d.t = id, min(d.t, r.T)
+		} else {
+			p.series[h] = append(p.series[h], delivery{r.Labels, id, r.T})
+		}
+	case journal.KindEnd:
+		p.ends[r.Labels.Hash()] = append(p.ends[r.Labels.Hash()], r)
+	case journal.KindLate:
+		p.late[r.Labels.Hash()] = append(p.late[r.Labels.Hash()], r)
+	}
+	return nil
+}
+
+// sourceOf returns who delivers a series, as the journal says.
+func (p *past) sourceOf(l labels.Labels) sample.Source {
+	for _, d := range p.series[l.Hash()] {
+		if labels.Equal(d.labels, l) {
+			return d.source
+		}
+	}
+	return sample.Source{Customer: l.Get("customer")}
+}
+
+// began returns when a series was first delivered, as the journal says.
+func (p *past) began(l labels.Labels) (int64, bool) {
+	for _, d := range p.series[l.Hash()] {
+		if labels.Equal(d.labels, l) {
+			return d.t, true
+		}
+	}
+	return 0, false
+}
+
+// recoverSources takes up the journal's sources with their stored up-samples
+// and watermarks.
+func (e *Engine) recoverSources(ctx context.Context, p *past) error {
+	from := e.now
+	for id, s := range p.sources {
+		e.sources[id] = s
+		from = min(from, s.contact)
+	}
+	if p.first != 0 {
+		e.started = min(e.started, p.first)
+	}
+	read := func(metric string, fn func(*source, point)) error {
+		m := labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, metric)
+		return readSeries(ctx, e.store, from-e.forceAfter(), math.MaxInt64/2, []*labels.Matcher{m}, func(l labels.Labels, pt point) {
+			fn(e.source(sample.Source{Customer: l.Get("customer"), Name: l.Get("source")}), pt)
+		})
+	}
+	if err := read(sample.UpMetric, func(s *source, pt point) { s.addUp(sample.Up{T: pt.t, OK: pt.v == 1}) }); err != nil {
+		return fmt.Errorf("up-samples: %w", err)
+	}
+	err := read(sample.WatermarkMetric, func(s *source, pt point) { s.watermark = watermarkOf(pt.v) })
+	if err != nil {
+		return fmt.Errorf("watermarks: %w", err)
+	}
+	return nil
+}
+
+// watermarkOf reads a stored watermark: seconds, +Inf for sample.Current.
+func watermarkOf(seconds float64) int64 {
+	if math.IsInf(seconds, 1) {
+		return sample.Current
+	}
+	return int64(math.Round(seconds * 1000))
+}
+
+// rebuildRules builds the state of rules from the samples of the recover window
+// and brings the live log, as open has it, to that state.
+func (e *Engine) rebuildRules(ctx context.Context, states []*ruleState, p *past, open []OpenAlert, reason string) error {
+	e.rebuild = true
+	defer func() { e.rebuild = false }()
+	e.taking = taking{at: math.MinInt64 / 2, bound: math.MinInt64 / 2}
+	defer func() { e.taking = taking{} }()
+	from := e.now - time.Duration(e.cfg.RecoverWindow).Milliseconds()
+	told, loose := e.openByInstance(states, open)
+	for _, rs := range states {
+		if rs.eval != nil {
+			rs.nextCheck = rs.rule.lastCheck(max(e.started, from)-1) + 1
+		}
+	}
+	for _, m := range metricsOf(states) {
+		if err := e.rebuildMetric(ctx, m, states, p, from); err != nil {
+			return err
+		}
+	}
+	if reason == reasonRecovered {
+		e.standUp(told, from)
+	}
+	if err := e.step(ctx); err != nil {
+		return err
+	}
+	e.rebuild = false
+	for _, rs := range states {
+		for _, in := range rs.all {
+			e.reconcile(ctx, in, told[instanceKey{rs, in.id.Hash()}], reason)
+		}
+	}
+	for _, a := range loose {
+		e.logger.Warn("an open alert belongs to no rule", "rule", a.RuleID, "series", a.Identity.String())
+	}
+	return nil
+}
+
+type instanceKey struct {
+	rs *ruleState
+	id uint64
+}
+
+// openByInstance sorts alerts by rule and identity; loose are those of no rule.
+func (e *Engine) openByInstance(states []*ruleState, open []OpenAlert) (byInstance map[instanceKey][]OpenAlert, loose []OpenAlert) {
+	byInstance = map[instanceKey][]OpenAlert{}
+	for _, a := range open {
+		i := slices.IndexFunc(states, func(rs *ruleState) bool { return rs.rule.ID() == a.RuleID })
+		if i < 0 {
+			loose = append(loose, a)
+			continue
+		}
+		k := instanceKey{states[i], a.Identity.Hash()}
+		byInstance[k] = append(byInstance[k], a)
+	}
+	for _, as := range byInstance {
+		slices.SortFunc(as, func(a, b OpenAlert) int { return compareInt(a.Opened, b.Opened) })
+	}
+	return byInstance, loose
+}
+
+func metricsOf(states []*ruleState) []string {
+	var out []string
+	for _, rs := range states {
+		for _, m := range rs.metrics() {
+			if !slices.Contains(out, m) {
+				out = append(out, m)
+			}
+		}
+	}
+	return out
+}
+
+// rebuildMetric feeds the stored samples of one metric to the rules.
+func (e *Engine) rebuildMetric(ctx context.Context, metric string, states []*ruleState, p *past, from int64, ms ...*labels.Matcher) error {
+	var ser *series
+	var read bool
+	ms = append(slices.Clone(ms), labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, metric))
+	return readSeries(ctx, e.store, from, e.now, ms, func(l labels.Labels, pt point) {
+		if ser == nil || !labels.Equal(ser.labels, l) {
+			ser, read = e.rebuildSeries(l, states, p, from)
+		}
+		if !read {
+			return
+		}
+		ser.add(pt)
+		for i := range ser.feeds {
+			if slices.Contains(states, ser.feeds[i].rs) {
+				e.feed(ser, &ser.feeds[i], pt)
+			}
+		}
+		for i := range ser.evals {
+			if slices.Contains(states, ser.evals[i].rs) {
+				e.feedEvaluated(ser, &ser.evals[i], pt)
+			}
+		}
+	})
+}
+
+// rebuildSeries takes up a stored series with what the journal knows of it.
+func (e *Engine) rebuildSeries(l labels.Labels, states []*ruleState, p *past, from int64) (ser *series, read bool) {
+	ser = e.findSeries(l)
+	isNew := ser == nil
+	if isNew {
+		ser = &series{labels: l.Copy(), floor: from - 1, first: math.MaxInt64, newest: math.MinInt64}
+	}
+	for _, rs := range states {
+		if rs.readsSeries(l) {
+			e.bind(rs, ser)
+			read = true
+		}
+	}
+	if !read {
+		return ser, false
+	}
+	h := l.Hash()
+	if isNew {
+		e.series[h] = append(e.series[h], ser)
+		e.assign(ser, e.source(p.sourceOf(l)), from)
+		for _, r := range p.ends[h] {
+			if labels.Equal(r.Labels, l) {
+				ser.addEnd(endMark{r.T, r.Reason})
+			}
+		}
+	}
+	for _, f := range ser.evals {
+		f.rs.sources[ser.source] = true
+	}
+	for _, r := range p.late[h] {
+		e.recallLate(ser, r, states)
+	}
+	return ser, true
+}
+
+// recallLate keeps a sample out of the checks that had settled when it came.
+func (e *Engine) recallLate(ser *series, r journal.Record, states []*ruleState) {
+	id, through, ok := strings.Cut(r.Reason, lateWords)
+	ms, err := strconv.ParseInt(through, 10, 64)
+	if !ok || err != nil || !labels.Equal(r.Labels, ser.labels) {
+		return
+	}
+	for _, rs := range states {
+		if rs.rule.ID() == id {
+			rs.late[lateKey{ser, r.T}] = rs.rule.lastCheck(ms)
+		}
+	}
+}
+
+// standUp gives instances whose alert opened before the samples begin the state
+// that the incident store has, those without any sample included.
+func (e *Engine) standUp(told map[instanceKey][]OpenAlert, from int64) {
+	for k, as := range told {
+		a := as[len(as)-1]
+		in := k.rs.instance(a.Identity)
+		if !a.State.Open() || in != nil && k.rs.rule.checkOf(a.Opened) >= in.first {
+			continue
+		}
+		if in == nil {
+			if in = e.newInstance(k.rs, a.Identity, k.rs.rule.lastCheck(from)+1); in == nil {
+				continue
+			}
+			e.touch(in)
+		}
+		in.settled.phase, in.settled.since = phaseOf(a.State), k.rs.rule.checkOf(a.Check)
+		in.live = in.settled
+	}
+}
+
+// reconcile brings the live log, as the incident store has it, to the state
+// that was rebuilt.
+func (e *Engine) reconcile(ctx context.Context, in *instance, told []OpenAlert, reason string) {
+	r := in.rs.rule
+	before, since := phaseInactive, int64(0)
+	for _, a := range told {
+		ep := episode{opened: r.checkOf(a.Opened)}
+		if !a.State.Open() {
+			ep.closed = max(r.checkOf(a.Check), ep.opened+1)
+		}
+		in.episodes = append(in.episodes, ep)
+		in.told = phaseInactive
+		if a.State.Open() {
+			in.told = phaseOf(a.State)
+		}
+		if a.State.Open() && ep.opened < in.first {
+			before, since = in.told, ep.opened
+		}
+	}
+	in.silent = false
+	if in.inFillIn() {
+		in.silent = true
+		return
+	}
+	e.align(ctx, in, episodesOf(in.log, before, since), reason, false)
+	in.forgetSettled()
+}

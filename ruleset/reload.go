@@ -1,0 +1,147 @@
+package ruleset
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Reasons of live entries that a reload calls for.
+const (
+	reasonRemoved = "rule removed"
+	reasonEdited  = "rule edited"
+)
+
+// Reload replaces the rules, fully or not at all. A rule that judges as before
+// keeps its runs, whatever became of its texts and labels. An edited rule's
+// state is built anew from the stored samples: its alerts are carried on where
+// they still stand and closed where they do not. A removed rule's alerts end.
+func (e *Engine) Reload(ctx context.Context, groups []Group, now time.Time) error {
+	if err := e.reload(ctx, groups, now.UnixMilli()); err != nil {
+		return fmt.Errorf("reload rules: %w", err)
+	}
+	return e.flush(ctx)
+}
+
+func (e *Engine) reload(ctx context.Context, groups []Group, now int64) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.tick(now)
+	if err := e.step(ctx); err != nil { // the rules that stay are up to date before the others are built
+		return err
+	}
+	loaded, err := e.load(groups)
+	if err != nil {
+		return err
+	}
+	old := e.rules
+	var next, fresh, dropped []*ruleState
+	kept := map[*ruleState]*Rule{}
+	for _, rs := range loaded {
+		i := slices.IndexFunc(old, func(o *ruleState) bool {
+			return o.rule.ID() == rs.rule.ID() && o.rule.meaning() == rs.rule.meaning()
+		})
+		if i < 0 {
+			next, fresh = append(next, rs), append(fresh, rs)
+			continue
+		}
+		next = append(next, old[i])
+		kept[old[i]] = rs.rule
+	}
+	for _, rs := range old {
+		if kept[rs] == nil {
+			dropped = append(dropped, rs)
+		}
+	}
+	if err := e.swap(ctx, next, fresh, dropped); err != nil {
+		e.unbind(fresh)
+		e.use(old)
+		return err
+	}
+	for rs, r := range kept {
+		rs.rule = r
+	}
+	e.unbind(dropped)
+	return nil
+}
+
+// swap makes next the rules, builds the fresh ones' state and closes what the
+// dropped ones leave behind.
+func (e *Engine) swap(ctx context.Context, next, fresh, dropped []*ruleState) error {
+	p, err := readPast(e.journal)
+	if err != nil {
+		return err
+	}
+	e.use(next)
+	queued := len(e.queue)
+	if err := e.rebuildRules(ctx, fresh, p, carried(fresh, dropped), reasonEdited); err != nil {
+		e.queue = e.queue[:queued]
+		return err
+	}
+	for _, rs := range dropped {
+		i := slices.IndexFunc(fresh, func(f *ruleState) bool { return f.rule.ID() == rs.rule.ID() })
+		for _, in := range rs.all {
+			e.customers[in.id.Get("customer")]--
+			if !in.told.open() {
+				continue
+			}
+			reason := reasonRemoved
+			if i >= 0 {
+				if fresh[i].instance(in.id) != nil {
+					continue
+				}
+				reason = reasonEdited
+			}
+			in.silent = false
+			e.tell(ctx, in, change{check: in.liveCheck, from: in.told, to: phaseInactive, how: StateEnded, run: in.live.run}, reason)
+		}
+	}
+	return nil
+}
+
+// carried lists what the live log said about the edited rules' alerts, as far
+// as the edited rule still has the identity's series to look at.
+func carried(fresh, dropped []*ruleState) []OpenAlert {
+	var out []OpenAlert
+	for _, rs := range dropped {
+		if !slices.ContainsFunc(fresh, func(f *ruleState) bool { return f.rule.ID() == rs.rule.ID() }) {
+			continue
+		}
+		for _, in := range rs.all {
+			for _, ep := range in.episodes {
+				a := OpenAlert{
+					RuleID: rs.rule.ID(), Identity: in.id, State: StateResolved,
+					Opened: rs.rule.timeOf(ep.opened), Check: rs.rule.timeOf(max(ep.opened, ep.closed)),
+				}
+				if ep.closed == 0 {
+					a.State = in.told.state()
+				}
+				out = append(out, a)
+			}
+		}
+	}
+	return out
+}
+
+// unbind takes rules away from the series that they read.
+func (e *Engine) unbind(states []*ruleState) {
+	gone := func(rs *ruleState) bool { return slices.Contains(states, rs) }
+	for h, list := range e.series {
+		list = slices.DeleteFunc(list, func(s *series) bool {
+			s.feeds = slices.DeleteFunc(s.feeds, func(f feed) bool { return gone(f.rs) })
+			s.evals = slices.DeleteFunc(s.evals, func(f evalFeed) bool { return gone(f.rs) })
+			if len(s.feeds)+len(s.evals) > 0 {
+				return false
+			}
+			s.source.series = slices.DeleteFunc(s.source.series, func(o *series) bool { return o == s })
+			return true
+		})
+		if len(list) == 0 {
+			delete(e.series, h)
+		} else {
+			e.series[h] = list
+		}
+	}
+	e.touched = slices.DeleteFunc(e.touched, func(in *instance) bool { return gone(in.rs) })
+}

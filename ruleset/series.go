@@ -1,0 +1,245 @@
+package ruleset
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"sort"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+
+	"watchkeeper/internal/sample"
+)
+
+// tailPoints is how many of a series' newest points are kept in memory; older
+// ones are read from the store.
+const tailPoints = 16
+
+type point struct {
+	t int64
+	v float64
+}
+
+// endMark says that a series ended after t.
+type endMark struct {
+	t      int64
+	reason string
+}
+
+// series is one watched series and who reads it.
+type series struct {
+	labels labels.Labels
+	source *source
+	tail   []point // ascending; holds every point newer than floor
+	floor  int64
+	first  int64 // earliest sample known
+	newest int64
+	ends   []endMark // ascending
+	feeds  []feed
+	evals  []evalFeed
+}
+
+// add keeps a point in the tail if it is new enough.
+func (s *series) add(p point) {
+	s.first, s.newest = min(s.first, p.t), max(s.newest, p.t)
+	if p.t <= s.floor {
+		return
+	}
+	i := len(s.tail)
+	for i > 0 && s.tail[i-1].t >= p.t {
+		i--
+	}
+	if i < len(s.tail) && s.tail[i].t == p.t {
+		return
+	}
+	if len(s.tail) == tailPoints {
+		if i == 0 {
+			s.floor = p.t
+			return
+		}
+		s.floor = s.tail[0].t
+		copy(s.tail, s.tail[1:i])
+		s.tail[i-1] = p
+		return
+	}
+	s.tail = slices.Insert(s.tail, i, p)
+}
+
+// addEnd keeps an end mark; it says whether the mark is new.
+func (s *series) addEnd(m endMark) bool {
+	i, found := slices.BinarySearchFunc(s.ends, m.t, func(e endMark, t int64) int { return compareInt(e.t, t) })
+	if found {
+		return false
+	}
+	s.ends = slices.Insert(s.ends, i, m)
+	if len(s.ends) > tailPoints {
+		s.ends = s.ends[1:]
+	}
+	return true
+}
+
+func compareInt(a, b int64) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// upTo returns how many of the points are not after hi.
+func upTo(pts []point, hi int64) int {
+	n := len(pts)
+	if n > 2*tailPoints {
+		return sort.Search(n, func(i int) bool { return pts[i].t > hi })
+	}
+	for n > 0 && pts[n-1].t > hi {
+		n--
+	}
+	return n
+}
+
+// latest returns the newest point of pts in (lo, hi].
+func latest(pts []point, lo, hi int64) (point, bool) {
+	n := upTo(pts, hi)
+	if n == 0 || pts[n-1].t <= lo {
+		return point{}, false
+	}
+	return pts[n-1], true
+}
+
+func isStale(v float64) bool { return value.IsStaleNaN(v) }
+
+// source is one deliverer and what judging knows of it.
+type source struct {
+	id        sample.Source
+	contact   int64
+	watermark int64 // as declared; 0 before any
+	fillIn    bool
+	forced    int64 // latest forced bound recorded
+	firstUp   int64 // 0 before any
+	ups       []int64
+	series    []*series
+}
+
+// bound is the event time up to which the source's checks settle at now: its
+// watermark, or what force makes of it. A source that has never declared a
+// watermark is taken to deliver currently.
+func (s *source) bound(now, forceAfter int64) int64 {
+	b := now
+	switch {
+	case s.fillIn && now-s.contact < forceAfter:
+		return math.MinInt64 / 2
+	case s.fillIn:
+		return now - forceAfter
+	case s.watermark != 0 && s.watermark != sample.Current:
+		b = min(s.watermark, now)
+	}
+	return max(b, now-forceAfter)
+}
+
+// addUp keeps an up-sample. Checks whose slot ends within [u.T, until] may be
+// seen differently because of it; until is below u.T when it is no news.
+func (s *source) addUp(u sample.Up) (until int64) {
+	until = u.T
+	if s.firstUp == 0 || u.T < s.firstUp {
+		// Before its first up-sample a source counts as looking.
+		if until = s.firstUp; until == 0 {
+			until = math.MaxInt64
+		}
+		s.firstUp = u.T
+	}
+	if i, found := slices.BinarySearch(s.ups, u.T); u.OK && !found {
+		s.ups = slices.Insert(s.ups, i, u.T)
+	} else if until == u.T {
+		return u.T - 1
+	}
+	return until
+}
+
+// observed says whether the source looked in (lo, hi]. A source that had sent
+// no up-sample by then cannot tell; it counts as looking.
+func (s *source) observed(lo, hi int64) bool {
+	if s.firstUp == 0 || s.firstUp > hi {
+		return true
+	}
+	i, _ := slices.BinarySearch(s.ups, lo+1)
+	return i < len(s.ups) && s.ups[i] <= hi
+}
+
+func (s *source) forgetUps(before int64) {
+	i, _ := slices.BinarySearch(s.ups, before)
+	if i > 1024 {
+		s.ups = slices.Delete(s.ups, 0, i)
+	}
+}
+
+// pointsOf returns the series' points in (lo, hi], from memory where it holds
+// them all, else from the store. The slice is the series' own: read only.
+func pointsOf(ctx context.Context, store storage.Queryable, s *series, lo, hi int64) ([]point, error) {
+	if lo >= s.floor {
+		return s.tail, nil
+	}
+	var out []point
+	err := readSeries(ctx, store, lo+1, hi, exactMatchers(s.labels), func(l labels.Labels, p point) {
+		if labels.Equal(l, s.labels) {
+			out = append(out, p)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	// What this engine was just handed may be newer than what the store shows.
+	if n := len(out); n == 0 || len(s.tail) > 0 && s.tail[len(s.tail)-1].t > out[n-1].t {
+		for _, p := range s.tail {
+			if p.t > lo && p.t <= hi && (n == 0 || p.t > out[n-1].t) {
+				out = append(out, p)
+			}
+		}
+	}
+	return out, nil
+}
+
+func exactMatchers(l labels.Labels) []*labels.Matcher {
+	var ms []*labels.Matcher
+	l.Range(func(l labels.Label) {
+		ms = append(ms, labels.MustNewMatcher(labels.MatchEqual, l.Name, l.Value))
+	})
+	return ms
+}
+
+// readSeries calls fn for every float point in [mint, maxt] of the series that match.
+func readSeries(ctx context.Context, store storage.Queryable, mint, maxt int64, ms []*labels.Matcher, fn func(labels.Labels, point)) error {
+	q, err := store.Querier(mint, maxt)
+	if err != nil {
+		return fmt.Errorf("open querier: %w", err)
+	}
+	defer q.Close()
+	set := q.Select(ctx, true, &storage.SelectHints{Start: mint, End: maxt}, ms...)
+	var it chunkenc.Iterator
+	for set.Next() {
+		s := set.At()
+		l := s.Labels()
+		it = s.Iterator(it)
+		for vt := it.Next(); vt != chunkenc.ValNone; vt = it.Next() {
+			if vt != chunkenc.ValFloat {
+				continue
+			}
+			if t, v := it.At(); t >= mint && t <= maxt {
+				fn(l, point{t, v})
+			}
+		}
+		if err := it.Err(); err != nil {
+			return fmt.Errorf("read series %s: %w", l, err)
+		}
+	}
+	if err := set.Err(); err != nil {
+		return fmt.Errorf("select series: %w", err)
+	}
+	return nil
+}
