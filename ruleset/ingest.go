@@ -59,6 +59,7 @@ func (e *Engine) apply(src *source, b sample.Batch) {
 	for _, u := range b.Ups {
 		e.addUp(src, u)
 	}
+	src.forgetUps(e.now - 2*e.forceAfter())
 	for _, end := range b.Ends {
 		e.addEnd(end)
 	}
@@ -131,7 +132,9 @@ func (e *Engine) feed(ser *series, f *feed, p point) (late bool) {
 		through := r.lastCheck(e.taking.bound - r.Lateness.Milliseconds())
 		late = e.late(f.rs, ser, p, lo, min(through, hi))
 		if hi > through {
-			e.newInstance(f.rs, f.join.key, max(lo, through+1))
+			if in := e.newInstance(f.rs, f.join.key, max(lo, through+1)); in != nil {
+				in.mark(in.first, r.lastCheck(e.now)) // other operands may have come before
+			}
 		}
 	}
 	for _, in := range f.join.insts {
@@ -142,6 +145,7 @@ func (e *Engine) feed(ser *series, f *feed, p point) (late bool) {
 		}
 		k := max(lo, through+1)
 		if l.carrier && k < in.first {
+			in.mark(k, in.first)
 			in.startAt(k)
 		}
 		in.mark(max(k, in.first), hi)

@@ -6,6 +6,10 @@ import (
 	"math"
 )
 
+// maxLateKept is how many late samples of a rule are kept before old ones are
+// looked for.
+const maxLateKept = 4096
+
 // judgeDue judges what has become due at engine time: the instances that the
 // batch touched, and all of a rule's where its grid, missing_after or lateness
 // has reached another check.
@@ -17,6 +21,7 @@ func (e *Engine) judgeDue(ctx context.Context) error {
 		if !rs.reached(e.now) {
 			continue
 		}
+		rs.forgetLate(e.now - 2*e.forceAfter())
 		for _, in := range rs.all {
 			e.touch(in)
 		}
@@ -41,6 +46,18 @@ func (rs *ruleState) reached(now int64) bool {
 	}
 	rs.maxCheck, rs.missCheck, rs.lateCheck = m, a, l
 	return true
+}
+
+// forgetLate drops what came late for checks that nothing reads any more.
+func (rs *ruleState) forgetLate(before int64) {
+	if len(rs.late) < maxLateKept {
+		return
+	}
+	for key := range rs.late {
+		if key.t < before {
+			delete(rs.late, key)
+		}
+	}
 }
 
 // judge brings one instance up to engine time.

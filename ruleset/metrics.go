@@ -9,7 +9,7 @@ type engineMetrics struct {
 	entries, sinkFailures    *metrics.Counter
 	refusedRule, refusedCust *metrics.Counter
 	newIdentities            *metrics.Counter
-	storeReads, evaluations  *metrics.Counter
+	evaluations              *metrics.Counter
 	evaluationFailures       *metrics.Counter
 }
 
@@ -29,7 +29,6 @@ func newEngineMetrics(set *metrics.Set, e *Engine) *engineMetrics {
 		newIdentities:      set.GetOrCreateCounter("watchkeeper_ruleset_identities_total"),
 		refusedRule:        set.GetOrCreateCounter(`watchkeeper_ruleset_identities_refused_total{limit="rule"}`),
 		refusedCust:        set.GetOrCreateCounter(`watchkeeper_ruleset_identities_refused_total{limit="customer"}`),
-		storeReads:         set.GetOrCreateCounter("watchkeeper_ruleset_store_reads_total"),
 		evaluations:        set.GetOrCreateCounter("watchkeeper_ruleset_evaluations_total"),
 		evaluationFailures: set.GetOrCreateCounter("watchkeeper_ruleset_evaluation_failures_total"),
 	}

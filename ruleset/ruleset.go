@@ -124,9 +124,6 @@ type Config struct {
 	// RecoverWindow is how far back samples are read to rebuild state after a
 	// start. Default 26h.
 	RecoverWindow model.Duration `yaml:"recover_window"`
-	// IdleAfter forgets a quiet, inactive series once all its checks of that
-	// time have settled without a sample. Default 24h.
-	IdleAfter model.Duration `yaml:"idle_after"`
 }
 
 // DefaultConfig returns the documented defaults.
@@ -137,7 +134,6 @@ func DefaultConfig() Config {
 		MaxQueuedEntries:     100_000,
 		ForceAfter:           model.Duration(24 * time.Hour),
 		RecoverWindow:        model.Duration(26 * time.Hour),
-		IdleAfter:            model.Duration(24 * time.Hour),
 	}
 }
 
@@ -154,8 +150,6 @@ func (c Config) Validate() error {
 		return errors.New("force_after: must be positive")
 	case c.RecoverWindow < c.ForceAfter:
 		return errors.New("recover_window: must not be shorter than force_after")
-	case c.IdleAfter <= 0:
-		return errors.New("idle_after: must be positive")
 	}
 	return nil
 }

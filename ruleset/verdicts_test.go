@@ -60,7 +60,7 @@ func TestVerdicts(t *testing.T) {
 			t.Error(diff)
 		}
 	}
-	f(read(w, 0, 13), "-gbgmmug---gm")   // 7 unobserved, ended at 9, begins anew at 12
+	f(read(w, 0, 13), "-gbgmmug---gu")   // 7 and 13 unobserved, ended at 9, begins anew at 12
 	f(read(nil, 0, 13), "-gbgmmmgmmmgm") // nobody says who looked or what ended
 	f(read(w, 4, 8), "mmug")
 }

@@ -95,6 +95,20 @@ func (s *Store) OpenIncidents(ctx context.Context) ([]Incident, error) {
 	return incs, nil
 }
 
+// ClosedSince returns the closed incidents whose last check is not before since,
+// oldest first.
+func (s *Store) ClosedSince(ctx context.Context, since time.Time) ([]Incident, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT `+incidentColumns+` FROM incidents i WHERE i.closed_at IS NOT NULL AND i.last_check_at >= ? ORDER BY i.id`, since.UnixMilli())
+	if err != nil {
+		return nil, fmt.Errorf("closed incidents: %w", err)
+	}
+	incs, err := scanIncidents(rows)
+	if err != nil {
+		return nil, fmt.Errorf("closed incidents: %w", err)
+	}
+	return incs, nil
+}
+
 // Get returns one incident with its event log and delivery ledger, or
 // ErrNotFound.
 func (s *Store) Get(ctx context.Context, id int64) (*Detail, error) {

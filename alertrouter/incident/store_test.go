@@ -216,14 +216,27 @@ func TestListFilters(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var ids []int64
-		for _, i := range got {
-			ids = append(ids, i.ID)
-		}
-		if d := cmp.Diff(c.want, ids); d != "" {
+		if d := cmp.Diff(c.want, ids(got)); d != "" {
 			t.Errorf("%+v: %s", c.f, d)
 		}
 	}
+	for since, want := range map[time.Time][]int64{t0: {1, 2}, t0.Add(time.Hour): {1, 2}, t0.Add(time.Hour + time.Millisecond): nil} {
+		got, err := s.ClosedSince(t.Context(), since)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, ids(got)); d != "" {
+			t.Errorf("closed since %s: %s", since, d)
+		}
+	}
+}
+
+func ids(list []Incident) []int64 {
+	var out []int64
+	for _, i := range list {
+		out = append(out, i.ID)
+	}
+	return out
 }
 
 func TestAcknowledgeAndNote(t *testing.T) {

@@ -81,7 +81,8 @@ func New(d Deps, set *metrics.Set, log *slog.Logger) http.Handler {
 		_, _ = io.WriteString(w, "reloaded\n")
 	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, index) })
-	return counted(mux, set)
+	// A web page that somebody has open must not reload or acknowledge here.
+	return counted(http.NewCrossOriginProtection().Handler(mux), set)
 }
 
 const index = `watchkeeper

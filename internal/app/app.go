@@ -21,6 +21,7 @@ import (
 
 	"watchkeeper/alertrouter"
 	"watchkeeper/alertrouter/amapi"
+	"watchkeeper/alertrouter/incident"
 	"watchkeeper/exporters"
 	"watchkeeper/exporters/aliyun"
 	"watchkeeper/internal/api"
@@ -200,8 +201,10 @@ func (a *App) Run(ctx context.Context) error {
 	g.Go(func() error { return a.keepTime(ctx) })
 	a.setReady(true)
 	a.log.Info("watchkeeper is ready", "url", a.URL(), "data", a.dir.Path(), "rules", countRules(a.groups))
+	context.AfterFunc(ctx, func() { a.log.Info("stopping") })
 	err := g.Wait()
 	a.setReady(false)
+	a.log.Info("stopped")
 	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
 		return nil
 	}
@@ -209,28 +212,45 @@ func (a *App) Run(ctx context.Context) error {
 }
 
 // recover rebuilds the rule engine's state from the store and compares it with
-// the open incidents.
+// the incidents that stand, and with those of the time that is rebuilt, so that
+// none is told again.
 func (a *App) recover(ctx context.Context) error {
-	incs, err := a.router.Incidents().OpenIncidents(ctx)
+	now := a.now()
+	since := now.Add(-time.Duration(a.cfg.Rules.Engine.RecoverWindow))
+	known, err := knownAlerts(ctx, a.router.Incidents(), since)
 	if err != nil {
 		return err
 	}
-	open := make([]ruleset.OpenAlert, 0, len(incs))
-	for _, i := range incs {
-		if !i.Expires.IsZero() {
-			continue // pushed from outside: not judged here
-		}
-		open = append(open, ruleset.OpenAlert{
-			RuleID: i.RuleID, Identity: i.Identity, State: ruleset.State(i.State), Check: i.LastCheck.UnixMilli(),
-		})
-	}
-	if err := a.engine.Recover(ctx, a.now(), open); err != nil {
+	if err := a.engine.Recover(ctx, now, known); err != nil {
 		return err
 	}
 	if err := a.saveRules(a.rules()); err != nil {
 		return fmt.Errorf("rules of the folder: %w", err)
 	}
 	return a.endRemoved(ctx, a.removal, a.engine.Alerts())
+}
+
+// knownAlerts lists the alerts whose incidents are open or changed since a time.
+func knownAlerts(ctx context.Context, store *incident.Store, since time.Time) ([]ruleset.OpenAlert, error) {
+	open, err := store.OpenIncidents(ctx)
+	if err != nil {
+		return nil, err
+	}
+	closed, err := store.ClosedSince(ctx, since)
+	if err != nil {
+		return nil, err
+	}
+	var out []ruleset.OpenAlert
+	for _, i := range append(open, closed...) {
+		if !i.Expires.IsZero() || i.Alert == incident.SourceSilent {
+			continue // pushed from outside, or the router's own: not judged here
+		}
+		out = append(out, ruleset.OpenAlert{
+			RuleID: i.RuleID, Identity: i.Identity, State: ruleset.State(i.State),
+			Opened: i.StartedAt.UnixMilli(), Check: i.LastCheck.UnixMilli(),
+		})
+	}
+	return out, nil
 }
 
 // keepTime moves engine time when no batch does.

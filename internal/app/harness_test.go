@@ -8,8 +8,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -204,4 +206,33 @@ customers:
     accounts:
     - {name: main, regions: [cn-hangzhou], access_key_id: testid, access_key_secret_file: cloud-secret, scheme: http, endpoint: "%s", interval: 1s, normal_interval: 1m, inventory_interval: 1s, fill_in: 30m}
 `, address)
+}
+
+// query returns the result of an instant query.
+func query(s *server, expr string) []struct{ Metric map[string]string } {
+	s.t.Helper()
+	var answer struct {
+		Data struct {
+			Result []struct{ Metric map[string]string } `json:"result"`
+		} `json:"data"`
+	}
+	apptest.GetJSON(s.t, s.URL()+"/api/v1/query?query="+url.QueryEscape(expr), &answer)
+	return answer.Data.Result
+}
+
+// sum adds the lines of /metrics that begin with prefix.
+func sum(s *server, prefix string) float64 {
+	s.t.Helper()
+	_, body := apptest.Get(s.URL() + "/metrics")
+	total := 0.0
+	for line := range strings.Lines(body) {
+		if strings.HasPrefix(line, prefix) {
+			v, err := strconv.ParseFloat(strings.TrimSpace(line[strings.LastIndexByte(strings.TrimSpace(line), ' '):]), 64)
+			if err != nil {
+				s.t.Fatalf("metric %q: %v", line, err)
+			}
+			total += v
+		}
+	}
+	return total
 }

@@ -25,7 +25,7 @@ func TestBreachBecomesIncidentAndWebhook(t *testing.T) {
 		minute = func(n int) time.Time { return now.Add(time.Duration(n) * time.Minute) }
 		at := func(n int, d time.Duration) time.Duration { return start.Add(d).Sub(minute(n)) }
 		return s.Inject(sim.Breach{
-			Instance: instance, Metric: "CPUUtilization", From: minute(-9), To: minute(-3), Value: 97,
+			Instance: instance, Metric: "CPUUtilization", From: minute(-10), To: minute(-3), Value: 97,
 			Missing: []time.Time{minute(-8)},
 			Late: map[time.Time]time.Duration{
 				minute(-5): at(-5, time.Second),
@@ -44,7 +44,7 @@ func TestBreachBecomesIncidentAndWebhook(t *testing.T) {
 		t.Errorf("incident of the wrong row or resource: %+v", d.Incident)
 	}
 	// -9 breach, -8 missing, -7 and -6 breach: the third breach is at -6 whatever came late.
-	if want := firstBreaches(minute, 3); !d.StartedAt.Equal(want) {
+	if want := minute(-6); !d.StartedAt.Equal(want) {
 		t.Errorf("started at %s, want %s", d.StartedAt, want)
 	}
 	if len(d.Samples) == 0 {
@@ -68,13 +68,6 @@ func TestBreachBecomesIncidentAndWebhook(t *testing.T) {
 	if types[0] != incident.EntryOpened || !contains(types, incident.EntryResolved) {
 		t.Errorf("event log: %v", types)
 	}
-}
-
-// firstBreaches is the minute of the n-th point at or above the threshold. The
-// simulator's breach holds in [From, To].
-func firstBreaches(minute func(int) time.Time, n int) time.Time {
-	at := []int{-9, -7, -6, -5, -4, -3}
-	return minute(at[n-1])
 }
 
 // Breach and recovery become visible in the same poll: one incident, opened and

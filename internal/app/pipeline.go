@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sort"
+	"strings"
 	"sync"
 	"time"
 
@@ -98,6 +99,30 @@ func (p *Pipeline) Deliver(ctx context.Context, b sample.Batch) (storage.Result,
 	return res, nil
 }
 
+// currentFor is how long a sender counts as delivering currently after its last
+// batch. Beyond it its watermark stands at its newest sample, so that what it
+// buffered meanwhile is still judged when it comes back.
+const currentFor = 5 * time.Minute
+
+// lapse says of senders that fell silent that they no longer deliver currently.
+// Collectors of ours say so themselves.
+func (p *Pipeline) lapse(ctx context.Context, now time.Time) error {
+	var silent []sample.Batch
+	p.mu.Lock()
+	for src, s := range p.sources {
+		if s.Current && strings.HasPrefix(src.Name, pushPrefix) && now.Sub(s.LastArrival) > currentFor && !s.LastSample.IsZero() {
+			silent = append(silent, sample.Batch{Source: src, Watermark: s.LastSample.UnixMilli()})
+		}
+	}
+	p.mu.Unlock()
+	for _, b := range silent {
+		if _, err := p.Deliver(ctx, b); err != nil {
+			return fmt.Errorf("watermark of silent sender %s: %w", b.Source.Name, err)
+		}
+	}
+	return nil
+}
+
 // Tick moves the judge's time to now, after handing over again what it could
 // not take. Called once a second.
 func (p *Pipeline) Tick(ctx context.Context, now time.Time) error {
@@ -112,6 +137,9 @@ func (p *Pipeline) Tick(ctx context.Context, now time.Time) error {
 			p.mu.Unlock()
 			return fmt.Errorf("judge: %w", err)
 		}
+	}
+	if err := p.lapse(ctx, now); err != nil {
+		return err
 	}
 	return p.judge.Advance(ctx, now)
 }

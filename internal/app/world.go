@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -29,6 +30,9 @@ import (
 	"watchkeeper/ruleset/contract"
 	"watchkeeper/slo"
 )
+
+// pushPrefix begins the names of sources that send by themselves.
+const pushPrefix = "push/"
 
 // minToken is the least length of a sender's token, in bytes.
 const minToken = 16
@@ -225,7 +229,22 @@ func (a *App) buildRouting(cfg *config.Config) (alertrouter.Config, error) {
 	if cfg.ExternalURL != "" {
 		rc.ExternalURL = cfg.ExternalURL
 	}
+	if err := rc.Validate(); err != nil {
+		return rc, routingError(cfg, err)
+	}
 	return rc, nil
+}
+
+var routingLine = regexp.MustCompile(`\bline \d+: `)
+
+// routingError says in one line where the routing is wrong. Lines that
+// Alertmanager's parser tells of a section are not those of the file.
+func routingError(cfg *config.Config, err error) error {
+	if cfg.Alertmanager.IsZero() {
+		return fmt.Errorf("alertrouter.%s", strings.Join(strings.Fields(err.Error()), " "))
+	}
+	text := routingLine.ReplaceAllString(strings.TrimPrefix(err.Error(), "routing: "), "")
+	return fmt.Errorf("%s:%d: alertmanager: %s", cfg.File(), cfg.Alertmanager.Line, strings.Join(strings.Fields(text), " "))
 }
 
 // senders reads the tokens of those who may write.
@@ -242,14 +261,14 @@ func senders(cfg *config.Config) (map[string]ingest.Sender, error) {
 		if _, ok := out[token]; ok {
 			return nil, fmt.Errorf("ingest.senders[%d]: another sender has the same token", i)
 		}
-		out[token] = ingest.Sender{Customer: s.Customer, Source: "push/" + s.Name}
+		out[token] = ingest.Sender{Customer: s.Customer, Source: pushPrefix + s.Name}
 	}
 	if o := cfg.Ingest.Open; o != nil {
 		name := o.Name
 		if name == "" {
 			name = "open"
 		}
-		out[""] = ingest.Sender{Customer: o.Customer, Source: "push/" + name}
+		out[""] = ingest.Sender{Customer: o.Customer, Source: pushPrefix + name}
 	}
 	return out, nil
 }

@@ -126,8 +126,8 @@ func TestRemoteWriteRefusesByName(t *testing.T) {
 	if code, body := apptest.WriteV1(t, s.IngestURL(), shopToken, points(queue("after"), 1)...); code != http.StatusNoContent {
 		t.Errorf("after it: %d %s", code, body)
 	}
-	if n := apptest.Metric(t, s.URL(), `watchkeeper_storage_samples_refused_total{reason="future"}`); n != 2 {
-		t.Errorf("refused by future: %v, want 2", n)
+	if n := apptest.Metric(t, s.URL(), "watchkeeper_ingest_samples_refused_total"); n != 4 {
+		t.Errorf("%v samples refused, want 4", n)
 	}
 }
 

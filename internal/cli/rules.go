@@ -20,7 +20,7 @@ func newRules() *cobra.Command {
 		Use:   "rules",
 		Short: "The rules by which samples are judged",
 	}
-	c.AddCommand(newRulesList())
+	c.AddCommand(newRulesList(), newRulesTest())
 	return c
 }
 

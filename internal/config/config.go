@@ -57,8 +57,11 @@ type Config struct {
 
 // Listener is a listening address.
 type Listener struct {
-	// Listen is host:port. Default: loopback.
+	// Listen is host:port. Default 127.0.0.1:9370.
 	Listen string `yaml:"listen"`
+	// AllowUnauthenticated permits an address that others can reach although the
+	// API asks nobody who he is. Put a proxy that does in front. Default false.
+	AllowUnauthenticated bool `yaml:"allow_unauthenticated"`
 }
 
 // Ingest is the listener for remote write and who may send there.
@@ -211,6 +214,9 @@ func (c *Config) Validate() error {
 	}
 	if c.API.Listen == "" {
 		return errors.New("api.listen: is empty; the API listener is needed")
+	}
+	if !loopback(c.API.Listen) && !c.API.AllowUnauthenticated {
+		return fmt.Errorf("api.listen: others can reach %s and the API asks nobody who he is; listen on loopback, or put an authenticating proxy in front and set api.allow_unauthenticated", c.API.Listen)
 	}
 	if err := prefixed("storage", c.Storage.Validate()); err != nil {
 		return err

@@ -36,6 +36,7 @@ CREATE INDEX incidents_by_key ON incidents (incident_key, id);
 CREATE INDEX incidents_by_customer ON incidents (customer, id);
 CREATE INDEX incidents_silent ON incidents (customer, source) WHERE state = 'no_data';
 CREATE INDEX incidents_expiring ON incidents (expires_at) WHERE closed_at IS NULL AND expires_at IS NOT NULL;
+CREATE INDEX incidents_closed ON incidents (last_check_at) WHERE closed_at IS NOT NULL;
 
 -- The append-only history of an incident.
 CREATE TABLE incident_events (

@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"watchkeeper/internal/table"
+	"watchkeeper/ruleset"
+)
+
+// testedTimeline is the result of one timeline script.
+type testedTimeline struct {
+	File  string `json:"file"`
+	OK    bool   `json:"ok"`
+	Error string `json:"error,omitempty"`
+}
+
+func newRulesTest() *cobra.Command {
+	var f format
+	c := &cobra.Command{
+		Use:   "test FILE…",
+		Short: "Run timeline scripts: samples in, expected alerts out",
+		Long: `Runs each script in a world of its own: rules, a timeline of samples, arrivals, outages and restarts, and
+what is expected of the live and the settled log. docs/rules.md describes the form. Exit code 1 when a script fails.`,
+		Example: `  watchkeeper rules test ruleset/testdata/three_breaches.txtar
+  watchkeeper rules test --format json ruleset/testdata/*.txtar`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var results []testedTimeline
+			failed := 0
+			p := newProgress(cmd.ErrOrStderr())
+			for i, file := range args {
+				p.print(fmt.Sprintf("%d of %d", i+1, len(args)))
+				script, err := os.ReadFile(file)
+				if err != nil {
+					p.end()
+					return usageError{err}
+				}
+				r := testedTimeline{File: file, OK: true}
+				if err := ruleset.RunTimeline(cmd.Context(), file, script); err != nil {
+					r.OK, r.Error = false, err.Error()
+					failed++
+				}
+				results = append(results, r)
+			}
+			p.end()
+			if err := printTimelines(cmd, f, results); err != nil {
+				return err
+			}
+			if failed > 0 {
+				return errors.New(plural(failed, "timeline") + " failed")
+			}
+			return nil
+		},
+	}
+	f.flag(c)
+	return c
+}
+
+func printTimelines(cmd *cobra.Command, f format, results []testedTimeline) error {
+	if f == "json" {
+		return printJSON(cmd.OutOrStdout(), results)
+	}
+	var rows [][]string
+	for _, r := range results {
+		verdict := "ok"
+		if !r.OK {
+			verdict = "FAIL"
+		}
+		rows = append(rows, []string{verdict, r.File})
+	}
+	if err := table.Write(cmd.OutOrStdout(), nil, rows); err != nil {
+		return err
+	}
+	for _, r := range results {
+		if !r.OK {
+			fmt.Fprintf(cmd.OutOrStdout(), "\n%s:\n%s\n", r.File, r.Error)
+		}
+	}
+	return nil
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,113 @@
+package ruleset
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"watchkeeper/internal/sample"
+)
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// batchOf makes a batch of breaching samples, one for each value of label i.
+func batchOf(metric string, t int64, is ...string) sample.Batch {
+	b := sample.Batch{Source: sample.Source{Name: "test"}}
+	for _, i := range is {
+		b.Samples = append(b.Samples, sample.Sample{Labels: labels.FromStrings(labels.MetricName, metric, "i", i), T: t, V: 95})
+	}
+	return b
+}
+
+// sinkFunc is a sink made of a function.
+type sinkFunc func([]Entry) error
+
+func (f sinkFunc) Log(_ context.Context, entries []Entry) error { return f(entries) }
+
+// Entries stay queued until the sink takes them, and a full queue refuses batches.
+func TestSinkFailureKeepsEntries(t *testing.T) {
+	w := newWorld()
+	down := errors.New("incident store is down")
+	failing := true
+	var got []Entry
+	sink := sinkFunc(func(es []Entry) error {
+		if failing {
+			return down
+		}
+		got = append(got, es...)
+		return nil
+	})
+	cfg := DefaultConfig()
+	cfg.MaxQueuedEntries = 1
+	groups := parseOne(t, "groups: [{name: g, interval: 1m, rules: [{alert: A, expr: x > 1, consecutive: 1}]}]")
+	e, err := New(cfg, groups, w.store, w, sink, metrics.NewSet(), discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := timelineStart.Add(time.Minute)
+	if err := e.Ingest(t.Context(), w.accept(batchOf("x", now.UnixMilli(), "a"), now.UnixMilli()), now); !errors.Is(err, down) {
+		t.Fatalf("a failing sink: %v", err)
+	}
+	if err := e.Ingest(t.Context(), batchOf("x", now.UnixMilli(), "b"), now); !errors.Is(err, ErrBackpressure) {
+		t.Fatalf("a full queue: %v", err)
+	}
+	failing = false
+	if err := e.Advance(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 1 || got[0].To != StateFiring || got[0].Value != 95 || len(got[0].Samples) != 1 {
+		t.Fatalf("entries %v", got)
+	}
+	if got[0].Labels.Get("alertname") != "A" || got[0].Labels.Get("i") != "a" {
+		t.Errorf("labels %s", got[0].Labels)
+	}
+}
+
+// An alert that stood before the recover window, and whose series is silent, stands on.
+func TestRecoverOldOpenAlert(t *testing.T) {
+	w := newWorld()
+	groups := parseOne(t, "groups: [{name: g, interval: 1m, rules: [{alert: A, expr: x > 1, consecutive: 1}]}]")
+	e, err := w.engine(groups)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := labels.FromStrings("i", "a")
+	opened := timelineStart.UnixMilli()
+	now := timelineStart.Add(72 * time.Hour)
+	if err := e.Recover(t.Context(), now, []OpenAlert{{RuleID: "g/A", Identity: id, State: StateNoData, Opened: opened, Check: opened}}); err != nil {
+		t.Fatal(err)
+	}
+	if as := e.Alerts(); len(as) != 1 || as[0].State != StateNoData || len(w.entries) != 0 {
+		t.Fatalf("alerts %v, entries %v", as, w.entries)
+	}
+	l := labels.FromStrings(labels.MetricName, "x", "i", "a")
+	b := sample.Batch{Source: sample.Source{Name: "test"}, Samples: []sample.Sample{{Labels: l, T: now.UnixMilli(), V: 0}}}
+	if err := e.Ingest(t.Context(), w.accept(b, now.UnixMilli()), now); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.entries) == 0 || w.entries[0].To != StateResolved {
+		t.Fatalf("a good sample: %v", w.entries)
+	}
+}
+
+// A reload that fails changes nothing.
+func TestReloadFailure(t *testing.T) {
+	w := newWorld()
+	groups := parseOne(t, "groups: [{name: g, interval: 1m, rules: [{alert: A, expr: x > 1, consecutive: 1}]}]")
+	e, err := w.engine(groups)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := parseOne(t, "groups: [{name: g, rules: [{alert: B, expr: x > 1}]}]")
+	if err := e.Reload(t.Context(), plain, timelineStart); err == nil {
+		t.Fatal("a plain rule was loaded")
+	}
+	if rules := e.Rules(); len(rules) != 1 || rules[0].Rule.Alert != "A" {
+		t.Errorf("rules %v", rules)
+	}
+}

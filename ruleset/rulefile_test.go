@@ -1,0 +1,133 @@
+package ruleset
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/google/go-cmp/cmp"
+)
+
+const goodFile = `groups:
+- name: ecs
+  interval: 1m
+  labels: {team: ops, severity: low}
+  rules:
+  - alert: ECSCPUUtilizationHigh
+    expr: aliyun_ecs_cpu_utilization_percent >= 90
+    consecutive: 3
+    labels: {severity: average}
+    annotations: {summary: "{{ $value }}"}
+    contract: {row: ecs-cpu, literal: "每分钟检测一次, 连续三次>=90%", deviation: {expr: x >= 0, reason: because}}
+  - {alert: Plain, expr: up == 0, for: 2m}
+  - {record: job:up, expr: sum(up)}
+`
+
+func TestParseDefaults(t *testing.T) {
+	groups, err := Parse("ecs.yml", []byte(goodFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := groups[0].Rules[0]
+	type fields struct {
+		ID, Severity                       string
+		Interval, Phase, Lateness, Missing time.Duration
+		Hold                               Missing
+		Consecutive, MaxGap, Resolve       int
+		NoData, Members, Line              int
+	}
+	got := fields{r.ID(), r.Severity(), r.Interval, r.Phase, r.Lateness, r.MissingAfter, r.Missing, r.Consecutive, r.MaxGap, r.ResolveAfter, r.NoDataAfter, r.MinMembers, r.Line}
+	want := fields{"ecs-cpu", "average", time.Minute, 0, 30 * time.Minute, time.Minute, MissingHold, 3, 2, 1, 5, 1, 6}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if r.Labels.Get("team") != "ops" || !groups[0].Rules[1].Plain || groups[0].Rules[1].For != 2*time.Minute {
+		t.Errorf("labels %s, plain %v", r.Labels, groups[0].Rules[1])
+	}
+	w := newWorld()
+	if _, err := w.engine(groups); err == nil || !strings.Contains(err.Error(), `ecs.yml:12: rule group "ecs": rule "Plain": has no field consecutive`) {
+		t.Errorf("a plain rule: %v", err)
+	}
+}
+
+func TestParseErrors(t *testing.T) {
+	f := func(rule, want string) {
+		t.Helper()
+		_, err := Parse("bad.yml", []byte("groups:\n- name: g\n  interval: 1m\n  rules:\n  - {alert: A, "+rule+"}\n"))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", rule, err, want)
+		}
+	}
+	f("expr: x > 1, consecutve: 3", `bad.yml:5: groups[0].rules[0]: unknown field "consecutve"`)
+	f("expr: x > 1, consecutive: 0", `bad.yml:5: groups[0].rules[0].consecutive: must be 1 to 10000, not 0`)
+	f("expr: x > 1, consecutive: three", `groups[0].rules[0]: line 5: cannot unmarshal`)
+	f("expr: x > 1, consecutive: 1, lateness: soon", `bad.yml:5: groups[0].rules[0]: `)
+	f("expr: x > 1, consecutive: 1, lateness: 1m, missing_after: 2m", `groups[0].rules[0].missing_after: must not be longer than lateness`)
+	f("expr: x > 1, consecutive: 1, missing: ignore", `groups[0].rules[0].missing: must be hold, reset or breach, not "ignore"`)
+	f("expr: x > 1, consecutive: 1, for: 2m", `groups[0].rules[0].for: counts time`)
+	f("expr: x > 1, max_gap: 1", `groups[0].rules[0].max_gap: needs the field consecutive beside it`)
+	f("expr: x >, consecutive: 1", `groups[0].rules[0].expr: `)
+	f(`expr: '{job="x"} > 1', consecutive: 1`, `must name its metric`)
+	f("expr: 'x[5m]', consecutive: 1", `is a range vector, not an instant vector`)
+	f("expr: x > 1, consecutive: 1, lookback: {y: 2h}", `lookback: expr does not read metric "y"`)
+	f("expr: x > 1, consecutive: 1, contract: {row: a, txt: b}", `bad.yml:5: groups[0].rules[0].contract: unknown field "txt"`)
+	f("expr: x > 1, consecutive: 1, contract: {row: a, deviation: {expr: y}}", `deviation.reason must not be empty`)
+	f("expr: x > 1, consecutive: 1, phase: 1m", `phase: must be shorter than the interval`)
+	_, err := Parse("twice.yml", []byte("groups: [{name: g, interval: 1m, rules: [{alert: A, expr: x > 1, consecutive: 1}, {alert: A, expr: x > 2, consecutive: 1}]}]"))
+	if err == nil || !strings.Contains(err.Error(), "the same id as the rule in line 1") {
+		t.Errorf("an id twice: %v", err)
+	}
+}
+
+func TestMode(t *testing.T) {
+	f := func(expr string, mode Mode, why string) {
+		t.Helper()
+		groups, err := Parse("m.yml", []byte("groups: [{name: g, interval: 1m, rules: [{alert: A, expr: '"+expr+"', consecutive: 1}]}]"))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if m, w := groups[0].Rules[0].Mode(); m != mode || w != why {
+			t.Errorf("%s: %s %q, want %s %q", expr, m, w, mode, why)
+		}
+	}
+	f("x >= 90", ModeStreaming, "")
+	f("90 <= -x offset 5m", ModeStreaming, "")
+	f("x < 5 and y < 6 unless on(i) z == 1", ModeStreaming, "")
+	f("x / on(i) group_left y > 1", ModeStreaming, "")
+	f("sum by (a) (x) > 1", ModeEvaluated, "aggregation sum is not a streaming operator")
+	f("rate(x[5m]) > 1", ModeEvaluated, "rate() is not a streaming operator")
+	f("x or on(i) y", ModeEvaluated, "or with on or ignoring")
+	f("(x and y) / on(i) z > 1", ModeEvaluated, "a vector match below on, ignoring or grouping")
+}
+
+// The limits on identities bite, and say so.
+func TestLimits(t *testing.T) {
+	w := newWorld()
+	groups, err := Parse("l.yml", []byte("groups: [{name: g, interval: 1m, rules: [{alert: A, expr: x > 1, consecutive: 1}]}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := DefaultConfig()
+	cfg.MaxSeriesPerRule = 2
+	set := metrics.NewSet()
+	e, err := New(cfg, groups, w.store, w, w, set, discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := timelineStart.Add(time.Minute)
+	b := batchOf("x", now.UnixMilli(), "a", "b", "c")
+	if err := e.Ingest(t.Context(), w.accept(b, now.UnixMilli()), now); err != nil {
+		t.Fatal(err)
+	}
+	if got := e.Rules()[0].Series; got != 2 {
+		t.Errorf("%d identities, want 2", got)
+	}
+	if got := set.GetOrCreateCounter(`watchkeeper_ruleset_identities_refused_total{limit="rule"}`).Get(); got != 1 {
+		t.Errorf("%d refused, want 1", got)
+	}
+	if got := len(e.Alerts()); got != 2 {
+		t.Errorf("%d alerts, want 2", got)
+	}
+}

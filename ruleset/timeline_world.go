@@ -1,0 +1,101 @@
+package ruleset
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"watchkeeper/internal/journal"
+	"watchkeeper/internal/sample"
+)
+
+// world is the stand-in for everything around the engine of a timeline.
+type world struct {
+	store   *Memory
+	records []journal.Record
+	entries []Entry
+	seen    map[string]bool
+}
+
+func (w *world) Record(_ context.Context, rs ...journal.Record) error {
+	w.records = append(w.records, rs...)
+	return nil
+}
+
+func (w *world) Each(fn func(journal.Record) error) error {
+	for _, r := range w.records {
+		if err := fn(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Log keeps entries, each once.
+func (w *world) Log(_ context.Context, entries []Entry) error {
+	for _, en := range entries {
+		if !w.seen[en.ID] {
+			w.seen[en.ID] = true
+			w.entries = append(w.entries, en)
+		}
+	}
+	return nil
+}
+
+// accept stores a batch's samples and up-samples and returns it with what was new.
+func (w *world) accept(b sample.Batch, at int64) sample.Batch {
+	facts := func(name string) labels.Labels {
+		return labels.FromStrings(labels.MetricName, name, "customer", b.Source.Customer, "source", b.Source.Name)
+	}
+	fresh := b.Samples[:0:0]
+	for _, s := range b.Samples {
+		if s.T <= at+(10*time.Minute).Milliseconds() && w.store.Append(s.Labels, s.T, s.V) {
+			fresh = append(fresh, s)
+		}
+	}
+	b.Samples = fresh
+	for _, u := range b.Ups {
+		v := 0.0
+		if u.OK {
+			v = 1
+		}
+		w.store.Append(facts(sample.UpMetric), u.T, v)
+	}
+	if b.Watermark != 0 {
+		seconds := math.Inf(1)
+		if b.Watermark != sample.Current {
+			seconds = float64(b.Watermark) / 1000
+		}
+		w.store.Append(facts(sample.WatermarkMetric), at, seconds)
+	}
+	return b
+}
+
+// alerts are what an incident store would know of the live log.
+func (w *world) alerts() []OpenAlert {
+	var out []OpenAlert
+	last := map[string]int{}
+	for _, en := range w.entries {
+		key := en.Rule.ID() + en.Identity.String()
+		switch {
+		case en.Log != LogLive:
+		case en.To.Open() && !en.From.Open():
+			last[key] = len(out)
+			out = append(out, OpenAlert{RuleID: en.Rule.ID(), Identity: en.Identity, State: en.To, Opened: en.Check, Check: en.Check})
+		case en.From.Open():
+			a := &out[last[key]]
+			a.State, a.Check = en.To, en.Check
+		}
+	}
+	return out
+}
+
+func newWorld() *world { return &world{store: NewMemory(), seen: map[string]bool{}} }
+
+func (w *world) engine(groups []Group) (*Engine, error) {
+	return New(DefaultConfig(), groups, w.store, w, w, metrics.NewSet(), slog.New(slog.DiscardHandler))
+}
