@@ -48,6 +48,40 @@ var intended = []struct {
 // everything marks the trees that may import all of ours.
 var everything = map[string]bool{"internal/config": true, "internal/app": true, "internal/cli": true, "internal/demo": true, "internal/services": true}
 
+// heavy lists modules that take long to compile and link, and the only trees
+// whose packages import them, so that most tests do without.
+var heavy = []struct {
+	module string
+	except []string // light packages of it
+	only   []string
+	reason string
+}{
+	{"github.com/aliyun/alibaba-cloud-sdk-go", nil, []string{"exporters/aliyun/sdk"}, "the vendor's SDK: a hundred CPU seconds"},
+	{"github.com/prometheus/prometheus/web", nil, []string{"internal/api"}, "Prometheus's HTTP API with OpenTelemetry and OpenAPI"},
+	{"github.com/prometheus/prometheus/tsdb", []string{"github.com/prometheus/prometheus/tsdb/chunkenc", "github.com/prometheus/prometheus/tsdb/chunks"}, []string{"internal/storage", "internal/api"}, "the TSDB with three clouds' sign-in"},
+	{"github.com/prometheus/prometheus/rules", nil, []string{"ruleset/promrules", "internal/api", "internal/app", "loadtest/rulebench"}, "Prometheus's rule manager"},
+	{"github.com/prometheus/alertmanager", nil, []string{"alertrouter"}, "Alertmanager with a cloud's sign-in"},
+	{"modernc.org/sqlite", nil, []string{"alertrouter/incident"}, "SQLite"},
+	{"github.com/grafana", []string{"github.com/grafana/regexp"}, []string{"dashboards"}, "Grafana's client and dashboard library"},
+	{"github.com/spf13/cobra", nil, []string{"internal/cli"}, "the command line"},
+}
+
+func TestHeavyImports(t *testing.T) {
+	for _, file := range goFiles(t) {
+		dir := filepath.ToSlash(filepath.Dir(file))
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		for _, imp := range imports(t, file) {
+			for _, h := range heavy {
+				if within(imp, []string{h.module}) && !within(imp, h.except) && !within(dir, h.only) {
+					t.Errorf("%s imports %s (%s); only %v may", file, imp, h.reason, h.only)
+				}
+			}
+		}
+	}
+}
+
 func TestImports(t *testing.T) {
 	files := goFiles(t)
 	if len(files) < 50 {
@@ -120,21 +154,30 @@ func within(imp string, trees []string) bool {
 
 func ownImports(t *testing.T, file string) []string {
 	t.Helper()
-	f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var own []string
-	for _, spec := range f.Imports {
-		p, err := strconv.Unquote(spec.Path.Value)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, p := range imports(t, file) {
 		if rest, ok := strings.CutPrefix(p, "watchkeeper/"); ok {
 			own = append(own, path.Clean(rest))
 		}
 	}
 	return own
+}
+
+func imports(t *testing.T, file string) []string {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, spec := range f.Imports {
+		p, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	return all
 }
 
 func goFiles(t *testing.T) []string {

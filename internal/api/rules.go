@@ -17,6 +17,12 @@ type Rules interface {
 	RuleGroups() []RuleGroup
 }
 
+// Types of rules in Prometheus's API.
+const (
+	TypeAlerting  = "alerting"
+	TypeRecording = "recording"
+)
+
 // RuleGroup is a rule group as /api/v1/rules shows it. Fields beyond
 // Prometheus's are ours.
 type RuleGroup struct {
@@ -32,7 +38,7 @@ type RuleGroup struct {
 
 // Rule is an alerting rule as /api/v1/rules shows it.
 type Rule struct {
-	State       string        `json:"state"` // of its alerts, the most urgent: firing, pending, inactive
+	State       string        `json:"state,omitempty"` // of its alerts, the most urgent: firing, pending, inactive
 	Name        string        `json:"name"`
 	Query       string        `json:"query"`
 	Duration    float64       `json:"duration"` // seconds from the first breaching check to firing
@@ -102,18 +108,18 @@ func serveRules(w http.ResponseWriter, r *http.Request, rules Rules) {
 		matchers = append(matchers, m)
 	}
 	kind := r.FormValue("type")
-	if kind != "" && kind != "alert" && kind != "record" {
+	if kind != "" && ruleTypes[kind] == "" {
 		badData(w, fmt.Errorf("not supported value %q of parameter type", kind))
 		return
 	}
 	groups := []RuleGroup{}
 	for _, g := range rules.RuleGroups() {
-		if kind == "record" || !wanted(r.Form["rule_group[]"], g.Name) || !wanted(r.Form["file[]"], g.File) {
+		if !wanted(r.Form["rule_group[]"], g.Name) || !wanted(r.Form["file[]"], g.File) {
 			continue
 		}
 		kept := make([]Rule, 0, len(g.Rules))
 		for _, rule := range g.Rules {
-			if !wanted(r.Form["rule_name[]"], rule.Name) || !matchesAny(matchers, rule.Labels) {
+			if kind != "" && rule.Type != ruleTypes[kind] || !wanted(r.Form["rule_name[]"], rule.Name) || !matchesAny(matchers, rule.Labels) {
 				continue
 			}
 			if noAlerts {
@@ -129,6 +135,9 @@ func serveRules(w http.ResponseWriter, r *http.Request, rules Rules) {
 	}
 	success(w, map[string]any{"groups": groups})
 }
+
+// ruleTypes maps the values of the parameter type to types of rules.
+var ruleTypes = map[string]string{"alert": TypeAlerting, "record": TypeRecording}
 
 func wanted(filter []string, name string) bool {
 	return len(filter) == 0 || slices.Contains(filter, name)

@@ -30,6 +30,7 @@ import (
 	"watchkeeper/internal/ingest"
 	"watchkeeper/internal/storage"
 	"watchkeeper/ruleset"
+	"watchkeeper/ruleset/promrules"
 )
 
 // Limits of queries, Prometheus's defaults.
@@ -58,6 +59,7 @@ type App struct {
 	dir      *datadir.Dir
 	store    *storage.Store
 	engine   *ruleset.Engine
+	plain    *promrules.Runner // Prometheus's own rules
 	router   *alertrouter.Router
 	pipeline *Pipeline
 	jobs     *exporters.Scheduler
@@ -124,6 +126,13 @@ func New(cfg *config.Config, opts Options) (a *App, err error) {
 		return a, err
 	}
 	a.pipeline = NewPipeline(a.store, a.engine, a.now, a.set, a.log)
+	a.plain, err = promrules.New(w.plain, a.queries, a.store, plainAppender{a.pipeline}, a.notifyPlain, a.set, a.log)
+	if err != nil {
+		return a, err
+	}
+	if err := a.plain.Update(w.plain, w.files); err != nil {
+		return a, err
+	}
 	a.jobs = exporters.NewScheduler(sink{a.pipeline}, a.set, a.log)
 	if err := a.jobs.Apply(w.jobs); err != nil {
 		return a, err
@@ -198,6 +207,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	g.Go(func() error { return a.router.Run(ctx) })
 	g.Go(func() error { return a.jobs.Run(ctx) })
+	g.Go(func() error { return a.plain.Run(ctx) })
 	g.Go(func() error { return a.keepTime(ctx) })
 	a.setReady(true)
 	a.log.Info("watchkeeper is ready", "url", a.URL(), "data", a.dir.Path(), "rules", countRules(a.groups))

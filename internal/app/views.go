@@ -36,7 +36,7 @@ type rulesView struct{ a *App }
 
 // RuleGroups implements api.Rules.
 func (v rulesView) RuleGroups() []api.RuleGroup {
-	return RuleGroups(v.a.engine.Rules(), v.a.engine.Alerts(), v.a.now())
+	return append(RuleGroups(v.a.engine.Rules(), v.a.engine.Alerts(), v.a.now()), plainGroups(v.a.plain.Groups())...)
 }
 
 // RuleGroups puts rules and alerts into the shape of Prometheus's API.
@@ -68,7 +68,7 @@ func RuleGroups(rules []ruleset.RuleStatus, alerts []ruleset.Alert, now time.Tim
 
 func apiRule(s ruleset.RuleStatus, now time.Time) api.Rule {
 	r := api.Rule{
-		State: "inactive", Name: s.Rule.Alert, Query: s.Rule.Expr, Type: "alerting", Health: "ok",
+		State: "inactive", Name: s.Rule.Alert, Query: s.Rule.Expr, Type: api.TypeAlerting, Health: "ok",
 		Duration: (s.Rule.Interval * time.Duration(max(0, s.Rule.Consecutive-1))).Seconds(),
 		Labels:   s.Rule.Labels, Annotations: s.Rule.Annotations, Alerts: []api.Alert{}, LastEvaluation: now.UTC(),
 		ID: s.Rule.ID(), Consecutive: s.Rule.Consecutive, Missing: string(s.Rule.Missing),

@@ -28,6 +28,7 @@ import (
 	"watchkeeper/internal/ingest"
 	"watchkeeper/ruleset"
 	"watchkeeper/ruleset/contract"
+	"watchkeeper/ruleset/promrules"
 	"watchkeeper/slo"
 )
 
@@ -39,7 +40,9 @@ const minToken = 16
 
 // world is everything that a configuration says and that a reload swaps.
 type world struct {
-	groups  []ruleset.Group
+	groups  []ruleset.Group  // whose checks are counted
+	files   []promrules.File // all rule files; plain groups in them are Prometheus's
+	plain   promrules.Config
 	jobs    []exporters.Job
 	senders map[string]ingest.Sender
 	routing alertrouter.Config
@@ -67,7 +70,12 @@ func Check(cfg *config.Config, log *slog.Logger) (Summary, error) {
 func (a *App) build(cfg *config.Config) (*world, error) {
 	w := &world{}
 	var err error
-	if w.groups, err = Rules(cfg); err != nil {
+	if w.groups, w.files, err = readRules(cfg); err != nil {
+		return nil, err
+	}
+	w.plain = cfg.Rules.Plain
+	w.plain.Dir, w.plain.ExternalURL = filepath.Dir(cfg.File()), cfg.ExternalURL
+	if err := promrules.Check(w.plain, w.files); err != nil {
 		return nil, err
 	}
 	if w.senders, err = senders(cfg); err != nil {
@@ -94,43 +102,54 @@ func (a *App) build(cfg *config.Config) (*world, error) {
 	return w, nil
 }
 
-// Rules reads the packs and rule files of a configuration.
+// Rules reads the rules of a configuration whose checks are counted.
 func Rules(cfg *config.Config) ([]ruleset.Group, error) {
-	var groups []ruleset.Group
+	groups, _, err := readRules(cfg)
+	return groups, err
+}
+
+// readRules reads the packs and rule files of a configuration. Plain groups are
+// left to Prometheus's meaning; a group that mixes both kinds is refused there.
+func readRules(cfg *config.Config) (groups []ruleset.Group, files []promrules.File, err error) {
 	for i, pack := range cfg.Rules.Packs {
 		if pack != contract.Name {
-			return nil, fmt.Errorf("rules.packs[%d]: no pack %q; shipped is %q", i, pack, contract.Name)
+			return nil, nil, fmt.Errorf("rules.packs[%d]: no pack %q; shipped is %q", i, pack, contract.Name)
 		}
-		files, err := contract.Pack(cfg.Rules.Literal...)
+		pf, err := contract.Pack(cfg.Rules.Literal...)
 		if err != nil {
-			return nil, fmt.Errorf("rules.literal: %w", err)
+			return nil, nil, fmt.Errorf("rules.literal: %w", err)
 		}
-		for _, f := range files {
+		for _, f := range pf {
 			gs, err := ruleset.Parse(f.Name, f.Data)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			groups = append(groups, gs...)
 		}
 	}
 	for i, pattern := range cfg.Rules.Files {
-		files, err := glob(cfg, fmt.Sprintf("rules.files[%d]", i), pattern)
+		names, err := glob(cfg, fmt.Sprintf("rules.files[%d]", i), pattern)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		for _, f := range files {
-			b, err := os.ReadFile(f)
+		for _, name := range names {
+			b, err := os.ReadFile(name)
 			if err != nil {
-				return nil, fmt.Errorf("rule file: %w", err)
+				return nil, nil, fmt.Errorf("rule file: %w", err)
 			}
-			gs, err := ruleset.Parse(f, b)
+			gs, err := ruleset.Parse(name, b)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
-			groups = append(groups, gs...)
+			groups = append(groups, slices.DeleteFunc(gs, plainGroup)...)
+			files = append(files, promrules.File{Name: name, Data: b})
 		}
 	}
-	return groups, nil
+	return groups, files, nil
+}
+
+func plainGroup(g ruleset.Group) bool {
+	return len(g.Rules) > 0 && !slices.ContainsFunc(g.Rules, func(r *ruleset.Rule) bool { return !r.Plain })
 }
 
 // glob finds the files of a pattern; none is a mistake.
@@ -320,8 +339,11 @@ func (a *App) reload(ctx context.Context) error {
 	if err := a.engine.Reload(ctx, w.groups, a.now()); err != nil {
 		return errors.Join(err, a.router.Reload(oldWorld.routing))
 	}
-	if err := a.jobs.Apply(w.jobs); err != nil {
+	if err := a.plain.Update(w.plain, w.files); err != nil {
 		return errors.Join(err, a.engine.Reload(ctx, oldWorld.groups, a.now()), a.router.Reload(oldWorld.routing))
+	}
+	if err := a.jobs.Apply(w.jobs); err != nil {
+		return errors.Join(err, a.plain.Update(oldWorld.plain, oldWorld.files), a.engine.Reload(ctx, oldWorld.groups, a.now()), a.router.Reload(oldWorld.routing))
 	}
 	a.mu.Lock()
 	a.cfg, a.groups, a.senders = cfg, w.groups, w.senders

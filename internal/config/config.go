@@ -20,6 +20,7 @@ import (
 	"watchkeeper/internal/storage"
 	"watchkeeper/internal/strictyaml"
 	"watchkeeper/ruleset"
+	"watchkeeper/ruleset/promrules"
 )
 
 // DefaultCustomer is the customer of what an unconfigured server watches.
@@ -107,6 +108,9 @@ type Rules struct {
 	Files []string `yaml:"files"`
 	// Engine bounds the rule engine.
 	Engine ruleset.Config `yaml:"engine"`
+	// Plain says how Prometheus's own rules in the files (those without
+	// consecutive) are run and to which outside Alertmanagers they are sent.
+	Plain promrules.Config `yaml:"plain"`
 }
 
 // Customer is one whose resources are watched.
@@ -151,7 +155,7 @@ func base() Config {
 		API:     Listener{Listen: "127.0.0.1:9370"},
 		Ingest:  Ingest{Listen: "127.0.0.1:9371", Limits: ingest.DefaultConfig()},
 		Storage: storage.DefaultConfig(),
-		Rules:   Rules{Packs: []string{"contract"}, Engine: ruleset.DefaultConfig()},
+		Rules:   Rules{Packs: []string{"contract"}, Engine: ruleset.DefaultConfig(), Plain: promrules.DefaultConfig()},
 
 		AlertRouter: alertrouter.DefaultConfig(),
 	}
@@ -229,6 +233,9 @@ func (c *Config) Validate() error {
 	}
 	if err := c.Rules.Engine.Validate(); err != nil {
 		return prefixed("rules.engine", err)
+	}
+	if err := c.Rules.Plain.Validate(); err != nil {
+		return prefixed("rules.plain", err)
 	}
 	if c.AlertRouter.RoutingFile != "" && !c.Alertmanager.IsZero() {
 		return errors.New("alertrouter.routing_file: is set beside the section alertmanager; give one of them")

@@ -1,0 +1,40 @@
+package app
+
+import (
+	"context"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"watchkeeper/alertrouter"
+	"watchkeeper/alertrouter/incident"
+	"watchkeeper/internal/sample"
+	"watchkeeper/ruleset/promrules"
+)
+
+// plainAppender is the pipeline as Prometheus's own rules see it.
+type plainAppender struct{ p *Pipeline }
+
+// Append implements promrules.Appender.
+func (a plainAppender) Append(ctx context.Context, b sample.Batch) (promrules.Refusals, error) {
+	res, err := a.p.Deliver(ctx, b)
+	r := promrules.Refusals{Total: res.RefusedTotal}
+	if len(res.Refused) > 0 {
+		r.First = res.Refused[0].String()
+	}
+	return r, err
+}
+
+// notifyPlain makes incidents of the alerts of Prometheus's own rules.
+func (a *App) notifyPlain(ctx context.Context, alerts []promrules.Alert) error {
+	events := make([]alertrouter.Event, 0, len(alerts))
+	for _, al := range alerts {
+		events = append(events, alertrouter.Event{
+			Customer: al.Customer, RuleID: al.RuleID, Alert: al.Name, Labels: al.Labels, Annotations: al.Annotations,
+			Identity: labels.NewBuilder(al.Labels).Del(model.AlertNameLabel, "customer").Labels(),
+			State:    incident.State(al.State), Check: al.Check, Value: al.Value, Reason: al.Reason,
+			Source: "rules/" + al.Group, Expires: al.ValidUntil,
+		})
+	}
+	return a.router.Handle(ctx, a.now(), events)
+}

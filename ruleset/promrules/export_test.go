@@ -1,0 +1,6 @@
+package promrules
+
+import "time"
+
+// SetGrace shortens the time that Run may take to end. Call it before Run.
+func (r *Runner) SetGrace(d time.Duration) { r.grace = d }
