@@ -18,13 +18,16 @@ type routerMetrics struct {
 	eventsInvalid  *metrics.Counter
 	handleFailures *metrics.Counter
 	roundFailures  *metrics.Counter
-	detection      *metrics.Histogram
-	latency        *metrics.Histogram
+	detection      *metrics.PrometheusHistogram
+	latency        *metrics.PrometheusHistogram
 
 	changes       atomic.Int64 // as of the sender's last round
 	notifications atomic.Int64
 	oldestDue     atomic.Int64 // Unix ms; 0: none
 }
+
+// latencyBuckets reach from a local delivery to a receiver that was down for hours, in seconds.
+var latencyBuckets = []float64{.05, .25, 1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 4 * 3600}
 
 func newMetrics(set *metrics.Set, silences *silence.Silences) *routerMetrics {
 	m := &routerMetrics{
@@ -33,8 +36,8 @@ func newMetrics(set *metrics.Set, silences *silence.Silences) *routerMetrics {
 		eventsInvalid:  set.NewCounter(`watchkeeper_alertrouter_events_invalid_total`),
 		handleFailures: set.NewCounter(`watchkeeper_alertrouter_handle_failures_total`),
 		roundFailures:  set.NewCounter(`watchkeeper_alertrouter_sender_round_failures_total`),
-		detection:      set.NewHistogram(`watchkeeper_alertrouter_detection_latency_seconds`),
-		latency:        set.NewHistogram(`watchkeeper_alertrouter_notification_latency_seconds`),
+		detection:      set.NewPrometheusHistogramExt(`watchkeeper_alertrouter_detection_latency_seconds`, latencyBuckets),
+		latency:        set.NewPrometheusHistogramExt(`watchkeeper_alertrouter_notification_latency_seconds`, latencyBuckets),
 	}
 	set.NewGauge(`watchkeeper_alertrouter_outbox_changes`, func() float64 { return float64(m.changes.Load()) })
 	set.NewGauge(`watchkeeper_alertrouter_outbox_notifications`, func() float64 { return float64(m.notifications.Load()) })

@@ -76,13 +76,28 @@ func (w *Writer) serveFast(c *fasthttp.RequestCtx, auth Authenticator) Response 
 	if early != nil {
 		return *early
 	}
+	// The body is read only now, so that nobody without a token fills memory.
+	body, err := io.ReadAll(io.LimitReader(c.RequestBodyStream(), int64(w.cfg.MaxBodyBytes)+1))
+	if err != nil {
+		c.SetConnectionClose()
+		return failure(http.StatusBadRequest, "body: %v", err)
+	}
+	if len(body) > w.cfg.MaxBodyBytes {
+		// A sender that still writes would see its connection cut, not the answer.
+		_, _ = io.CopyN(io.Discard, c.RequestBodyStream(), drainFactor*int64(w.cfg.MaxBodyBytes))
+		c.SetConnectionClose()
+		return tooLarge(w.cfg.MaxBodyBytes)
+	}
 	// Not c: its Done is the server's shutdown, which lets requests finish.
 	return w.Write(context.Background(), from, Request{
 		ContentType:     string(h.ContentType()),
 		ContentEncoding: string(h.ContentEncoding()),
-		Body:            c.PostBody(),
+		Body:            body,
 	})
 }
+
+// drainFactor times the allowed body is read and thrown away of one that is too large.
+const drainFactor = 4
 
 // admit checks method and token.
 func admit(method, authorization string, auth Authenticator) (Sender, *Response) {

@@ -119,7 +119,7 @@ type writerMetrics struct {
 	failed   map[int]*metrics.Counter // by status
 	samples  *metrics.Counter
 	refused  *metrics.Counter
-	duration *metrics.Histogram
+	duration *metrics.PrometheusHistogram
 }
 
 // New returns a Writer that hands what it decodes to appender.
@@ -132,7 +132,7 @@ func New(cfg Config, appender Appender, logger *slog.Logger, set *metrics.Set) (
 		failed:   make(map[int]*metrics.Counter),
 		samples:  set.GetOrCreateCounter("watchkeeper_ingest_samples_received_total"),
 		refused:  set.GetOrCreateCounter("watchkeeper_ingest_samples_refused_total"),
-		duration: set.GetOrCreateHistogram("watchkeeper_ingest_request_duration_seconds"),
+		duration: set.GetOrCreatePrometheusHistogram("watchkeeper_ingest_request_duration_seconds"),
 	}
 	for _, v := range []version{v1, v2} {
 		m.requests[v] = set.GetOrCreateCounter(fmt.Sprintf("watchkeeper_ingest_requests_total{version=%q}", v))

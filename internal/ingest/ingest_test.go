@@ -265,6 +265,7 @@ func TestBothServersAnswerAlike(t *testing.T) {
 		{name: "unknown message", contentType: "application/x-protobuf;proto=x.Y", body: good.Body, status: 415},
 		{name: "gzip", encoding: "gzip", body: good.Body, status: 415},
 		{name: "not snappy", body: []byte("hello"), status: 400},
+		{name: "no body", status: 400},
 		{name: "not protobuf", body: snappy.Encode(nil, []byte{0xff, 0xff}), status: 400},
 		{name: "v1 as v2", contentType: typeV2, body: good.Body, status: 400},
 		{name: "empty", body: snappy.Encode(nil, nil), status: 204},

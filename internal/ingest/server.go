@@ -84,6 +84,7 @@ func NewServer(cfg ServerConfig, maxBody int, h fasthttp.RequestHandler, logger 
 		WriteTimeout:          time.Duration(cfg.WriteTimeout),
 		IdleTimeout:           time.Duration(cfg.IdleTimeout),
 		MaxRequestBodySize:    maxBody,
+		StreamRequestBody:     true, // the handler asks who sends before it reads
 		NoDefaultServerHeader: true,
 		CloseOnShutdown:       true,
 		Logger:                logAdapter{logger},

@@ -105,7 +105,7 @@ type storeMetrics struct {
 	duplicates    *metrics.Counter
 	lookups       *metrics.Counter
 	refused       map[Reason]*metrics.Counter
-	duration      *metrics.Histogram
+	duration      *metrics.PrometheusHistogram
 }
 
 func newStoreMetrics(set *metrics.Set) storeMetrics {
@@ -116,7 +116,7 @@ func newStoreMetrics(set *metrics.Set) storeMetrics {
 		duplicates:    set.GetOrCreateCounter("watchkeeper_storage_samples_duplicate_total"),
 		lookups:       set.GetOrCreateCounter("watchkeeper_storage_history_lookups_total"),
 		refused:       make(map[Reason]*metrics.Counter),
-		duration:      set.GetOrCreateHistogram("watchkeeper_storage_append_duration_seconds"),
+		duration:      set.GetOrCreatePrometheusHistogram("watchkeeper_storage_append_duration_seconds"),
 	}
 	for r, name := range reasonMetric {
 		m.refused[r] = set.GetOrCreateCounter(fmt.Sprintf("watchkeeper_storage_samples_refused_total{reason=%q}", name))

@@ -8,7 +8,7 @@ import (
 
 type runnerMetrics struct {
 	evaluations    *metrics.Counter
-	duration       *metrics.Histogram
+	duration       *metrics.PrometheusHistogram
 	batches        *metrics.Counter
 	batchesFailed  *metrics.Counter
 	samples        *metrics.Counter
@@ -35,7 +35,7 @@ func newMetrics(set *metrics.Set, reg prometheus.Gatherer) *runnerMetrics {
 	}
 	return &runnerMetrics{
 		evaluations:    set.GetOrCreateCounter("watchkeeper_promrules_evaluations_total"),
-		duration:       set.GetOrCreateHistogram("watchkeeper_promrules_evaluation_duration_seconds"),
+		duration:       set.GetOrCreatePrometheusHistogram("watchkeeper_promrules_evaluation_duration_seconds"),
 		batches:        set.GetOrCreateCounter("watchkeeper_promrules_batches_total"),
 		batchesFailed:  set.GetOrCreateCounter("watchkeeper_promrules_batches_failed_total"),
 		samples:        set.GetOrCreateCounter("watchkeeper_promrules_samples_total"),
