@@ -85,6 +85,9 @@ func Run(ctx context.Context, cfg Config, w io.Writer) (err error) {
 
 	p.step("importing last month's history of the hosting gateway …")
 	cycle, n, err := importHistory(ctx, filepath.Join(cfg.Dir, "data"), s.siteListener.Addr().String(), start)
+	if ctx.Err() != nil {
+		return ErrIncomplete
+	}
 	if err != nil {
 		return fmt.Errorf("history: %w", err)
 	}

@@ -52,7 +52,7 @@ func (t *tour) run(ctx context.Context) error {
 			name string
 			show func(context.Context) (bool, error)
 		}{
-			{"sources", t.sources}, {"alert", t.alert}, {"incident", t.incident}, {"report", t.report}, {"closed", t.closed},
+			{"sources", t.sources}, {"alert", t.alert}, {"incident", t.incident}, {"report", t.report}, {"late", t.late}, {"closed", t.closed},
 		} {
 			if t.shown[look.name] {
 				continue
@@ -69,7 +69,7 @@ func (t *tour) run(ctx context.Context) error {
 		if t.shown["incident"] {
 			t.delivered()
 		}
-		if !t.complete && t.shown["sources"] && t.shown["alert"] && t.shown["incident"] && t.shown["report"] && t.shown["closed"] && t.messages > 0 {
+		if !t.complete && t.shown["sources"] && t.shown["alert"] && t.shown["incident"] && t.shown["report"] && t.shown["late"] && t.shown["closed"] && t.messages > 0 {
 			t.complete = true
 			t.further()
 		}
@@ -166,6 +166,48 @@ func (t *tour) report(ctx context.Context) (bool, error) {
 		t.p.line("  %s", l)
 	}
 	return true, nil
+}
+
+// late waits for the late point and shows the breach as it is stored then.
+func (t *tour) late(ctx context.Context) (bool, error) {
+	if !t.shown["incident"] || time.Now().Before(t.sim.breach.LateAt) {
+		return false, nil
+	}
+	b := t.sim.breach
+	query := fmt.Sprintf(`aliyun_ecs_cpu_utilization_percent{instance=%q}[%ds]`, b.Instance, int(b.To.Sub(b.From).Seconds())+60)
+	var answer struct {
+		Data struct {
+			Result []struct {
+				Values [][2]any `json:"values"`
+			} `json:"result"`
+		} `json:"data"`
+	}
+	if err := t.get(ctx, "/api/v1/query?"+url.Values{"query": {query}, "time": {strconv.FormatInt(b.To.Unix(), 10)}}.Encode(), &answer); err != nil {
+		return false, err
+	}
+	stored := map[int64]string{}
+	for _, series := range answer.Data.Result {
+		for _, v := range series.Values {
+			at, _ := v[0].(float64)
+			stored[int64(at)], _ = v[1].(string)
+		}
+	}
+	if stored[b.Late.Unix()] == "" {
+		return false, nil
+	}
+	t.p.head("the late point has come; the breach, sample by sample")
+	var rows [][]string
+	for m := b.From; !m.After(b.To); m = m.Add(time.Minute) {
+		value, note := stored[m.Unix()], ""
+		switch {
+		case m.Equal(b.Late):
+			note = fmt.Sprintf("published %s late, judged at its own check", time.Since(m).Round(time.Second))
+		case value == "":
+			value, note = "-", "never came: a gap that the run may have, neither good nor bad"
+		}
+		rows = append(rows, []string{"    " + clockSeconds(m), value, note})
+	}
+	return true, table.Write(t.p.w, nil, rows)
 }
 
 // closed waits for the recovery.
