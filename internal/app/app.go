@@ -59,6 +59,7 @@ type App struct {
 	dir      *datadir.Dir
 	store    *storage.Store
 	engine   *ruleset.Engine
+	verdicts *verdictLog
 	plain    *promrules.Runner // Prometheus's own rules
 	router   *alertrouter.Router
 	pipeline *Pipeline
@@ -121,7 +122,11 @@ func New(cfg *config.Config, opts Options) (a *App, err error) {
 		Logger: a.log, MaxSamples: queryMaxSamples, Timeout: queryTimeout, LookbackDelta: lookbackDelta,
 		EnableAtModifier: true, EnableNegativeOffset: true,
 	})
-	a.engine, err = ruleset.New(cfg.Rules.Engine, w.groups, a.store, records{a.store.Journal()}, toRouter{a.router, a.now}, a.set, a.log)
+	if a.verdicts, err = openVerdictLog(a.dir.Path(logFolder), a.now(), time.Duration(cfg.Storage.Retention)); err != nil {
+		return a, err
+	}
+	to := toRouter{router: a.router, logs: a.verdicts, now: a.now, log: a.log}
+	a.engine, err = ruleset.New(cfg.Rules.Engine, w.groups, a.store, records{a.store.Journal()}, to, a.set, a.log)
 	if err != nil {
 		return a, err
 	}
@@ -313,6 +318,9 @@ func (a *App) Close() error {
 	}
 	closeListener(a.apiListener)
 	closeListener(a.ingestListener)
+	if a.verdicts != nil {
+		errs = append(errs, a.verdicts.Close())
+	}
 	if a.router != nil {
 		errs = append(errs, a.router.Close())
 	}

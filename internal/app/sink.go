@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"watchkeeper/alertrouter"
@@ -19,7 +20,14 @@ type Handler interface {
 // handed over twice after a crash are harmless.
 type toRouter struct {
 	router Handler
+	logs   Logs
 	now    func() time.Time
+	log    *slog.Logger
+}
+
+// Logs keeps the engine's logs for people; alerts do not wait for it.
+type Logs interface {
+	write(entries []ruleset.Entry) error
 }
 
 // Log implements ruleset.Sink.
@@ -30,10 +38,15 @@ func (s toRouter) Log(ctx context.Context, entries []ruleset.Entry) error {
 			events = append(events, ev)
 		}
 	}
-	if len(events) == 0 {
-		return nil
+	if len(events) > 0 {
+		if err := s.router.Handle(ctx, s.now(), events); err != nil {
+			return err
+		}
 	}
-	return s.router.Handle(ctx, s.now(), events)
+	if err := s.logs.write(entries); err != nil {
+		s.log.Error("lines of the verdict log are lost; 'rules replay' makes the settled ones again", "err", err)
+	}
+	return nil
 }
 
 // event turns a live entry that concerns people into an event: whatever opens,

@@ -1,0 +1,176 @@
+package replay
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/storage"
+
+	"watchkeeper/internal/journal"
+	"watchkeeper/internal/sample"
+	"watchkeeper/ruleset"
+)
+
+type queryable = storage.Queryable
+
+func durationOf(d time.Duration) model.Duration { return model.Duration(d) }
+
+// world stands in for everything around the engine of a replay: store, journal,
+// log and incident store.
+type world struct {
+	store   *ruleset.Memory
+	records []journal.Record
+	logs    Logs
+	out     lineWriter
+	seen    map[string]bool // IDs of the entries taken
+	settled []ruleset.Entry
+	open    []ruleset.OpenAlert
+	last    map[string]int // of an alert in open
+}
+
+func newWorld(w io.Writer, logs Logs) *world {
+	return &world{
+		store: ruleset.NewMemory(), logs: logs, out: lineWriter{out: bufio.NewWriter(w)},
+		seen: map[string]bool{}, last: map[string]int{},
+	}
+}
+
+func (w *world) engine(groups []ruleset.Group) (*ruleset.Engine, error) {
+	return newEngine(groups, 0, w.store, w, w)
+}
+
+// Record implements ruleset.Journal.
+func (w *world) Record(_ context.Context, rs ...journal.Record) error {
+	w.records = append(w.records, rs...)
+	return nil
+}
+
+// Each implements ruleset.Journal.
+func (w *world) Each(fn func(journal.Record) error) error {
+	for _, r := range w.records {
+		if err := fn(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Log implements ruleset.Sink: each entry counts once.
+func (w *world) Log(_ context.Context, entries []ruleset.Entry) error {
+	for _, e := range entries {
+		if w.seen[e.ID] {
+			continue
+		}
+		w.seen[e.ID] = true
+		if e.Log == ruleset.LogSettled {
+			if w.logs.has(e.Log) {
+				e.Samples = nil
+				w.settled = append(w.settled, e)
+			}
+			continue
+		}
+		w.note(e)
+		if !w.logs.has(e.Log) {
+			continue
+		}
+		if err := w.out.write(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// note keeps what an incident store would know of the live log.
+func (w *world) note(e ruleset.Entry) {
+	key := e.Rule.ID() + "\x00" + e.Identity.String()
+	switch {
+	case e.To.Open() && !e.From.Open():
+		w.last[key] = len(w.open)
+		w.open = append(w.open, ruleset.OpenAlert{RuleID: e.Rule.ID(), Identity: e.Identity, State: e.To, Opened: e.Check, Check: e.Check})
+	case e.From.Open():
+		a := &w.open[w.last[key]]
+		a.State, a.Check = e.To, e.Check
+	}
+}
+
+func (w *world) alerts() []ruleset.OpenAlert { return slices.Clone(w.open) }
+
+// finish writes the settled log and what is still buffered.
+func (w *world) finish() error {
+	slices.SortStableFunc(w.settled, ruleset.CompareSettled)
+	for _, e := range w.settled {
+		if err := w.out.write(e); err != nil {
+			return err
+		}
+	}
+	return w.out.out.Flush()
+}
+
+// accept stores a batch at engine time at, as the product's store would, and
+// returns it with what was new.
+func (w *world) accept(b sample.Batch, at int64) (accepted sample.Batch, refused int) {
+	fact := func(name string, t int64, v float64) {
+		w.store.Append(labels.FromStrings(labels.MetricName, name, "customer", b.Source.Customer, "source", b.Source.Name), t, v)
+	}
+	fresh := b.Samples[:0:0]
+	for _, s := range b.Samples {
+		switch {
+		case s.T > at+farFuture:
+			refused++
+		case w.store.Append(s.Labels, s.T, s.V):
+			fresh = append(fresh, s)
+		case !w.holds(s):
+			refused++
+		}
+	}
+	b.Samples = fresh
+	for _, u := range b.Ups {
+		v := 0.0
+		if u.OK {
+			v = 1
+		}
+		fact(sample.UpMetric, u.T, v)
+	}
+	switch b.Watermark {
+	case 0:
+	case sample.Current:
+		fact(sample.WatermarkMetric, at, math.Inf(1))
+	default:
+		fact(sample.WatermarkMetric, at, float64(b.Watermark)/1000)
+	}
+	return b, refused
+}
+
+// holds says whether exactly this sample is stored.
+func (w *world) holds(s sample.Sample) bool {
+	q, err := w.store.Querier(s.T, s.T)
+	if err != nil {
+		return false
+	}
+	defer q.Close()
+	set := q.Select(context.Background(), false, nil, matchersOf(s.Labels)...)
+	for set.Next() {
+		if !labels.Equal(set.At().Labels(), s.Labels) {
+			continue
+		}
+		it := set.At().Iterator(nil)
+		it.Next()
+		_, v := it.At()
+		return math.Float64bits(v) == math.Float64bits(s.V)
+	}
+	return false
+}
+
+func matchersOf(l labels.Labels) []*labels.Matcher {
+	var ms []*labels.Matcher
+	l.Range(func(l labels.Label) {
+		ms = append(ms, labels.MustNewMatcher(labels.MatchEqual, l.Name, l.Value))
+	})
+	return ms
+}
