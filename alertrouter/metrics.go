@@ -1,6 +1,7 @@
 package alertrouter
 
 import (
+	"context"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -49,7 +50,7 @@ func newMetrics(set *metrics.Set, silences *silence.Silences) *routerMetrics {
 		return max(0, time.Since(time.UnixMilli(due)).Seconds())
 	})
 	set.NewGauge(`watchkeeper_alertrouter_silences_active`, func() float64 {
-		n, err := silences.CountState(nil, silence.SilenceStateActive)
+		n, err := silences.CountState(context.Background(), silence.SilenceStateActive)
 		if err != nil {
 			return -1
 		}

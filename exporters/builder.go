@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"watchkeeper/internal/sample"
@@ -28,7 +29,7 @@ func NewBuilder(at time.Time, identity ...string) *Builder {
 // bytes that are not UTF-8 (a mount point may have them) are replaced.
 func (b *Builder) Add(metric string, value float64, dims ...string) {
 	ls := make([]string, 0, 2+len(b.identity)+len(dims))
-	ls = append(ls, labels.MetricName, metric)
+	ls = append(ls, model.MetricNameLabel, metric)
 	for _, pairs := range [][]string{b.identity, dims} {
 		for i := 0; i < len(pairs); i += 2 {
 			if v := strings.ToValidUTF8(pairs[i+1], "�"); v != "" {

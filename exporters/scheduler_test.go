@@ -407,7 +407,7 @@ func TestReloadWaitsForWhatItStops(t *testing.T) {
 			return ctx.Err()
 		})
 		w := runWorld(t, minutely(c))
-		time.Sleep(newGrid(c.source, time.Minute).first(time.Now()).Sub(time.Now()) + time.Second)
+		time.Sleep(time.Until(newGrid(c.source, time.Minute).first(time.Now())) + time.Second)
 		synctest.Wait()
 		w.apply(t)
 		if ended.IsZero() {

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"watchkeeper/exporters"
@@ -209,7 +210,7 @@ func (a *Account) metric(m catalog.Metric, region string, client Client) *metric
 // baseLabels are those that every series of a metric shares.
 func baseLabels(name, customer, product, region string) labels.Labels {
 	b := labels.NewBuilder(labels.EmptyLabels())
-	b.Set(labels.MetricName, name).Set("customer", customer).Set("product", product)
+	b.Set(model.MetricNameLabel, name).Set("customer", customer).Set("product", product)
 	return b.Set("region", region).Labels() // an empty region sets no label
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"watchkeeper/exporters"
@@ -39,7 +40,7 @@ const (
 
 // infoLabels are taken; a tag cannot become one of them.
 var infoLabels = []string{
-	labels.MetricName, "customer", "product", "region", "instance",
+	model.MetricNameLabel, "customer", "product", "region", "instance",
 	"name", "zone", "instance_type", "os", "private_ip", "public_ip", "vpc",
 }
 

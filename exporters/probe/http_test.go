@@ -139,8 +139,8 @@ func TestHTTPCodes(t *testing.T) {
 	f("body rejected", hello, HTTP{RejectBody: `(?i)WORLD`}, BodyFailed)
 	f("body not rejected", hello, HTTP{RejectBody: `exception`}, OK)
 
-	f("redirect followed", serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, hello, 302) }), HTTP{ExpectBody: "hello"}, OK)
-	loop := serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/again", 302) })
+	f("redirect followed", serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, hello, http.StatusFound) }), HTTP{ExpectBody: "hello"}, OK)
+	loop := serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/again", http.StatusFound) })
 	f("redirect loop", loop, HTTP{}, StatusFailed)
 	f("redirect loop, bounded", loop, HTTP{MaxRedirects: &two}, StatusFailed)
 	f("redirect is the answer", loop, HTTP{MaxRedirects: &zero}, OK)
@@ -302,7 +302,7 @@ func TestTLS(t *testing.T) {
 	f("expired, accepted", expired, HTTP{InsecureSkipVerify: true}, OK, earlier)
 	f("another name", good, HTTP{CAFile: goodCA, ServerName: "bank.example"}, TLSFailed, later)
 	f("the name that was asked for", good, HTTP{CAFile: goodCA, ServerName: "shop.example"}, OK, later)
-	redirect := serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, good, 302) })
+	redirect := serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, good, http.StatusFound) })
 	f("after a redirect", redirect, HTTP{CAFile: goodCA}, OK, later)
 }
 

@@ -157,7 +157,7 @@ func decodeV2(raw []byte) (*decoded, error) {
 			d.refuse(0, "%s: no samples", l)
 		}
 		if m, err := ts.ToMetadata(req.Symbols); err == nil && !m.IsEmpty() {
-			d.meta = append(d.meta, metricMetadata{l.Get(labels.MetricName), m})
+			d.meta = append(d.meta, metricMetadata{l.Get(model.MetricNameLabel), m})
 		}
 	}
 	return d, nil

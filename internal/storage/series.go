@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 
@@ -86,7 +87,7 @@ func newSeries(l labels.Labels) *series {
 	return &series{
 		labels:   l,
 		customer: l.Get(CustomerLabel),
-		reserved: strings.HasPrefix(l.Get(labels.MetricName), reservedPrefix),
+		reserved: strings.HasPrefix(l.Get(model.MetricNameLabel), reservedPrefix),
 	}
 }
 
