@@ -9,8 +9,12 @@
 // the account holds is a function of Config.Seed and of Config.Now, so two servers
 // with equal configuration give equal answers, also after a restart.
 //
-// Tests steer a Server with Inject and compare what a collector stored with the
-// ground truth of Published. What the simulator does where the real service's
+// Tests steer a Server with Inject: faults of the service (Outage, Throttle), faults
+// of resources (Breach, BackupFailure, SlowQueries) and things that happen in an
+// account (Create, Expire, InstanceEvent, Spend, Change). Without them nothing
+// happens but what a healthy account does. They compare what a collector stored with
+// the ground truth: Published, Performance, Expiry, DomainCodes, SlowQueryCount,
+// DailyCost, and Calls for what it cost. What the simulator does where the real service's
 // behaviour is not documented is written at the code that does it.
 package aliyun
 
@@ -57,7 +61,10 @@ func New(cfg Config) (*Server, error) {
 		tokens:  newTokenSealer(cfg),
 	}
 	s.actions = map[actionName]action{}
-	for _, register := range []func(*Server){registerCMS, registerECS, registerSTS, registerElasticsearch} {
+	for _, register := range []func(*Server){
+		registerCMS, registerECS, registerSTS, registerElasticsearch, registerRDS, registerSLB, registerALB, registerRedis,
+		registerMongoDB, registerDRDS, registerCDN, registerEIP, registerBSS, registerActionTrail, registerSAS,
+	} {
 		register(s)
 	}
 	return s, nil

@@ -53,6 +53,17 @@ const (
 	productECS           = "Ecs"
 	productSTS           = "Sts"
 	productElasticsearch = "elasticsearch"
+	productRDS           = "Rds"
+	productSLB           = "Slb"
+	productALB           = "Alb"
+	productRedis         = "R-kvstore"
+	productMongoDB       = "Dds"
+	productDRDS          = "Drds"
+	productCDN           = "Cdn"
+	productVPC           = "Vpc"
+	productBSS           = "BssOpenApi"
+	productActionTrail   = "Actiontrail"
+	productSAS           = "Sas"
 )
 
 var hostPrefixes = map[string][]string{
@@ -60,6 +71,17 @@ var hostPrefixes = map[string][]string{
 	productECS:           {"ecs.", "ecs-"},
 	productSTS:           {"sts."},
 	productElasticsearch: {"elasticsearch."},
+	productRDS:           {"rds.", "rds-vpc."},
+	productSLB:           {"slb."},
+	productALB:           {"alb."},
+	productRedis:         {"r-kvstore."},
+	productMongoDB:       {"mongodb."},
+	productDRDS:          {"drds."},
+	productCDN:           {"cdn."},
+	productVPC:           {"vpc."},
+	productBSS:           {"business."},
+	productActionTrail:   {"actiontrail."},
+	productSAS:           {"tds."},
 }
 
 // parseCall reads query and body. Its error is one of size or form.

@@ -33,7 +33,7 @@ const (
 )
 
 // catalog has one row per metric; a product's rows stand in a file of their own.
-var catalog = joinRows(ecsMetrics, rdsMetrics, slbMetrics, redisMetrics, mongoMetrics, drdsMetrics, cdnMetrics, esMetrics, ossMetrics, eipMetrics)
+var catalog = joinRows(ecsMetrics, rdsMetrics, slbMetrics, redisMetrics, mongoMetrics, drdsMetrics, cdnMetrics, esMetrics, ossMetrics, eipMetrics, albMetrics, memcacheMetrics)
 
 func joinRows(lists ...[]metric) []*metric {
 	var all []*metric

@@ -1,7 +1,7 @@
 package aliyun
 
 var rdsMetrics = concat(
-	namespaceRows(nsRDS, minAvgMax, isVariant(rdsMySQL, rdsReadOnly, rdsMSSQL),
+	namespaceRows(nsRDS, minAvgMax, isVariant(rdsMySQL, rdsReadOnly, rdsMSSQL, rdsPPAS),
 		metric{name: "CpuUsage", unit: "%", shape: percent(5, 50)},
 		metric{name: "DiskUsage", unit: "%", shape: percent(20, 60).slow()},
 		metric{name: "IOPSUsage", unit: "%", shape: percent(2, 40)},

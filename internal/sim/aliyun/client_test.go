@@ -25,7 +25,10 @@ func newTestServer(t *testing.T, change func(*Config)) *Server {
 	t.Helper()
 	cfg := Config{
 		Seed: 1, Keys: []Key{testKey}, ECSInstances: 30, Now: func() time.Time { return noon },
-		RateLimits: map[string]float64{"Cms": -1, "Cms.DescribeMetricList": -1, "Cms.DescribeMetricLast": -1},
+		RateLimits: DefaultRateLimits(),
+	}
+	for api := range cfg.RateLimits {
+		cfg.RateLimits[api] = -1
 	}
 	if change != nil {
 		change(&cfg)

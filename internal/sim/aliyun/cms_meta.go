@@ -119,6 +119,12 @@ func splitList(text string) []string {
 	return strings.Split(text, ",")
 }
 
+// ownerID is the account as a number, 0 if it is none.
+func (s *Server) ownerID() int64 {
+	uid, _ := strconv.ParseInt(s.cfg.AccountID, 10, 64)
+	return uid
+}
+
 func (s *Server) agentHost(r *resource) map[string]any {
 	version, system := "3.5.12", "Linux"
 	if r.agent() == oldAgent {
@@ -127,9 +133,8 @@ func (s *Server) agentHost(r *resource) map[string]any {
 	if r.windows() {
 		system = "Windows"
 	}
-	uid, _ := strconv.ParseInt(s.cfg.AccountID, 10, 64) // 0 for an account that is no number
 	return map[string]any{
-		"SerialNumber": idText(mix(r.key, 50), 12), "InstanceId": r.id, "HostName": r.name, "AliUid": uid,
+		"SerialNumber": idText(mix(r.key, 50), 12), "InstanceId": r.id, "HostName": r.name, "AliUid": s.ownerID(),
 		"Region": r.region, "NetworkType": "vpc", "NatIp": "", "EipAddress": r.eip(), "EipId": "", "IpGroup": r.address(0),
 		"AgentVersion": version, "OperatingSystem": system, "InstanceTypeFamily": r.typeFamily(), "isAliyunHost": true,
 	}

@@ -21,6 +21,9 @@ func registerCMS(s *Server) {
 	}
 	add("DescribeMetricList", "QueryMetricList", true, s.describeMetricList)
 	add("DescribeMetricLast", "QueryMetricLast", true, s.describeMetricLast)
+	add("DescribeMetricTop", "QueryMetricTop", true, s.describeMetricTop)
+	add("DescribeMetricData", "QueryMetricData", true, s.describeMetricData)
+	add("DescribeSystemEventAttribute", "DescribeSystemEventAttribute", false, s.describeSystemEventAttribute)
 	add("DescribeMetricMetaList", "DescribeMetricMetaList", false, s.describeMetricMetaList)
 	add("DescribeProjectMeta", "DescribeProjectMeta", false, s.describeProjectMeta)
 	add("DescribeMonitoringAgentHosts", "DescribeMonitoringAgentHosts", false, s.describeMonitoringAgentHosts)

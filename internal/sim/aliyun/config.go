@@ -101,9 +101,15 @@ type Retention struct {
 // DefaultRateLimits are the documented calls per second of an account.
 func DefaultRateLimits() map[string]float64 {
 	return map[string]float64{
-		"Cms":                    20,
-		"Cms.DescribeMetricList": 50,
-		"Cms.DescribeMetricLast": 50,
+		"Cms":                             20,
+		"Cms.DescribeMetricList":          50,
+		"Cms.DescribeMetricLast":          50,
+		"Cms.DescribeMetricTop":           10,
+		"Cms.DescribeMetricData":          10,
+		"Cdn.DescribeUserDomains":         100,
+		"BssOpenApi.QueryAccountBalance":  10,
+		"BssOpenApi.DescribeInstanceBill": 10,
+		"Actiontrail.LookupEvents":        2,
 	}
 }
 

@@ -1,15 +1,10 @@
 package aliyun
 
 import (
-	"encoding/json"
 	"fmt"
-	"math"
-	"net/http"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 )
 
 const ecsVersion = "2014-05-26"
@@ -19,19 +14,24 @@ const (
 	defaultPageSize   = 10
 	maxPageSize       = 100
 	maxInstanceIDs    = 100
-	ecsTimeLayout     = "2006-01-02T15:04Z" // without seconds
 	neverExpires      = "2099-12-31T15:59Z" // of pay-as-you-go instances
 	maxTagsInOneQuery = 20
 )
 
 func registerECS(s *Server) {
-	s.actions[actionName{ecsVersion, "DescribeInstances"}] = action{
-		product: productECS, name: "DescribeInstances", permission: "ecs:DescribeInstances",
-		deniedEmpty: true, handle: s.describeInstances,
+	// The empty answer without permission is documented for instances; disks and
+	// snapshots are taken to do the same.
+	for name, handle := range map[string]func(*call) (any, *apiError){
+		"DescribeInstances": s.describeInstances, "DescribeDisks": s.describeDisks, "DescribeSnapshots": s.describeSnapshots,
+	} {
+		s.actions[actionName{ecsVersion, name}] = action{
+			product: productECS, name: name, permission: "ecs:" + name, deniedEmpty: true, handle: handle,
+		}
 	}
-	s.actions[actionName{ecsVersion, "DescribeRegions"}] = action{
-		product: productECS, name: "DescribeRegions", permission: "ecs:DescribeRegions", handle: s.describeRegions,
-	}
+	add := s.adder(productECS, ecsVersion, "ecs")
+	add("DescribeRegions", s.describeRegions)
+	add("DescribeInstanceHistoryEvents", s.describeInstanceHistoryEvents)
+	add("DescribeInstancesFullStatus", s.describeInstancesFullStatus)
 }
 
 // liveIn are the resources of a region that exist now.
@@ -57,64 +57,26 @@ func (s *Server) describeRegions(c *call) (any, *apiError) {
 }
 
 func (s *Server) describeInstances(c *call) (any, *apiError) {
-	if c.params["RegionId"] == "" {
-		return nil, missingParameter("RegionId")
-	}
-	if !slices.Contains(s.cfg.Regions, c.region) {
-		return nil, errorf(http.StatusNotFound, "InvalidRegionId.NotFound", "The specified RegionId does not exist.")
+	if e := s.requireRegion(c); e != nil {
+		return nil, e
 	}
 	keep, e := ecsFilter(c)
 	if e != nil {
 		return nil, e
 	}
-	rows := []*resource{}
-	if !c.empty {
-		for _, r := range s.liveIn(nsECS, c.region) {
-			if keep(s, r) {
-				rows = append(rows, r)
-			}
+	rows := s.listed(c, nsECS, func(r *resource) bool { return keep(s, r) })
+	if c.wantsToken() {
+		shown, next, size, e := tokenPage(s, c, rows, byNumber, defaultPageSize, maxPageSize)
+		if e != nil {
+			return nil, e
 		}
+		return s.instancesAnswer(c, shown, len(rows), 1, size, next), nil
 	}
-	if c.params["MaxResults"] != "" || c.params["NextToken"] != "" {
-		return s.instancesByToken(c, rows)
-	}
-	number, e := c.number("PageNumber", 1, 1, math.MaxInt32)
-	if e != nil {
-		return nil, e
-	}
-	size, e := c.number("PageSize", defaultPageSize, 1, maxPageSize)
+	number, size, e := c.page(pageNumber(defaultPageSize, maxPageSize))
 	if e != nil {
 		return nil, e
 	}
 	return s.instancesAnswer(c, pageOf(rows, number, size), len(rows), number, size, ""), nil
-}
-
-// instancesByToken pages by NextToken. A token names the last instance shown, so
-// that instances which come or go between pages shift nothing.
-func (s *Server) instancesByToken(c *call, rows []*resource) (any, *apiError) {
-	size, e := c.number("MaxResults", defaultPageSize, 1, maxPageSize)
-	if e != nil {
-		return nil, e
-	}
-	query := c.queryText("InstanceIds", "InstanceName", "Status", "InstanceChargeType", "VpcId", "ZoneId", "MaxResults")
-	from := 0
-	if token := c.params["NextToken"]; token != "" {
-		payload, ok := s.tokens.open(query, token)
-		last, err := strconv.Atoi(payload)
-		if !ok || err != nil {
-			return nil, invalidParameter("NextToken")
-		}
-		from = len(rows)
-		if i := slices.IndexFunc(rows, func(r *resource) bool { return r.number > last }); i >= 0 {
-			from = i
-		}
-	}
-	to := min(from+size, len(rows))
-	next := ""
-	if to < len(rows) {
-		next = s.tokens.seal(query, strconv.Itoa(rows[to-1].number))
-	}
-	return s.instancesAnswer(c, rows[from:to], len(rows), 1, size, next), nil
 }
 
 func (s *Server) instancesAnswer(c *call, rows []*resource, total, number, size int, next string) any {
@@ -130,14 +92,9 @@ func (s *Server) instancesAnswer(c *call, rows []*resource, total, number, size 
 
 // ecsFilter turns the parameters into a predicate.
 func ecsFilter(c *call) (func(*Server, *resource) bool, *apiError) {
-	var ids []string
-	if text := c.params["InstanceIds"]; text != "" {
-		if json.Unmarshal([]byte(text), &ids) != nil || len(ids) > maxInstanceIDs {
-			return nil, errorf(http.StatusBadRequest, "InvalidParameter", "The specified parameter InstanceIds is not valid.")
-		}
-		if ids == nil {
-			ids = []string{}
-		}
+	ids, e := c.idList("InstanceIds")
+	if e != nil {
+		return nil, e
 	}
 	if _, err := path.Match(c.params["InstanceName"], ""); err != nil {
 		return nil, invalidParameter("InstanceName")
@@ -153,7 +110,7 @@ func ecsFilter(c *call) (func(*Server, *resource) bool, *apiError) {
 			}
 		}
 		for name, detail := range ecsFilterable {
-			if want := c.params[name]; want != "" && want != detail(r) {
+			if want := c.params[name]; want != "" && want != detail(s, r) {
 				return false
 			}
 		}
@@ -162,11 +119,11 @@ func ecsFilter(c *call) (func(*Server, *resource) bool, *apiError) {
 }
 
 // ecsFilterable are the parameters that filter by equality.
-var ecsFilterable = map[string]func(*resource) string{
-	"Status":             (*resource).ecsStatus,
-	"InstanceChargeType": (*resource).chargeType,
-	"VpcId":              (*resource).vpc,
-	"ZoneId":             (*resource).zone,
+var ecsFilterable = map[string]func(*Server, *resource) string{
+	"Status":             (*Server).ecsStatus,
+	"InstanceChargeType": (*Server).chargeType,
+	"VpcId":              func(_ *Server, r *resource) string { return r.vpc() },
+	"ZoneId":             func(_ *Server, r *resource) string { return r.zone() },
 }
 
 type tag struct {
@@ -199,14 +156,13 @@ func (s *Server) nameOf(r *resource) string { return s.lifeOf(r.id).name(r.name,
 
 // ---- details of a generated instance ----
 
-func (r *resource) ecsStatus() string {
-	if mix(r.key, 60)%50 == 0 {
+func (s *Server) ecsStatus(r *resource) string {
+	if mix(r.key, 60)%50 == 0 || s.expired(r) {
 		return "Stopped"
 	}
 	return "Running"
 }
 
-func (r *resource) chargeType() string { return pick(mix(r.key, 61), "PrePaid", "PrePaid", "PostPaid") }
 func (r *resource) vpc() string        { return "vpc-" + idText(mixText(1, r.region), 20) }
 func (r *resource) zone() string       { return r.region + "-" + pick(mix(r.key, 62), "h", "i", "j") }
 func (r *resource) typeFamily() string { return "ecs." + pick(mix(r.key, 63), "g7", "c7", "r7", "t6") }
@@ -220,19 +176,6 @@ func (r *resource) eip() string {
 		return ""
 	}
 	return fmt.Sprintf("203.0.113.%d", r.number%254+1)
-}
-
-// expiry of a prepaid instance is a whole number of years after its creation, the
-// first one after `now`, as if it had always been renewed.
-func (r *resource) expiry(now time.Time) string {
-	if r.chargeType() == "PostPaid" {
-		return neverExpires
-	}
-	end := r.created.Truncate(24 * time.Hour).Add(16 * time.Hour)
-	for !end.After(now) {
-		end = end.AddDate(1, 0, 0)
-	}
-	return end.Format(ecsTimeLayout)
 }
 
 func (r *resource) tags() []tag {

@@ -69,7 +69,7 @@ func (s *Server) ecsInstance(r *resource) ecsInstance {
 		HostName:                r.name,
 		RegionID:                r.region,
 		ZoneID:                  r.zone(),
-		Status:                  r.ecsStatus(),
+		Status:                  s.ecsStatus(r),
 		InstanceType:            fmt.Sprintf("%s.%s", r.typeFamily(), map[int]string{2: "large", 4: "xlarge", 8: "2xlarge", 16: "4xlarge"}[cores]),
 		InstanceTypeFamily:      r.typeFamily(),
 		CPU:                     cores,
@@ -78,10 +78,10 @@ func (s *Server) ecsInstance(r *resource) ecsInstance {
 		OSType:                  "linux",
 		ImageID:                 "aliyun_3_x64_20G_alibase_20240528.vhd",
 		SerialNumber:            idText(mix(r.key, 71), 32),
-		CreationTime:            r.created.Format(ecsTimeLayout),
-		StartTime:               r.created.Format(ecsTimeLayout),
-		ExpiredTime:             r.expiry(s.now()),
-		InstanceChargeType:      r.chargeType(),
+		CreationTime:            r.created.Format(minuteLayout),
+		StartTime:               r.created.Format(minuteLayout),
+		ExpiredTime:             s.expiryText(r, minuteLayout, neverExpires),
+		InstanceChargeType:      s.chargeType(r),
 		InternetChargeType:      "PayByTraffic",
 		InternetMaxBandwidthIn:  100,
 		InternetMaxBandwidthOut: 100,
@@ -96,6 +96,9 @@ func (s *Server) ecsInstance(r *resource) ecsInstance {
 	i.OperationLocks.LockReason = []lockReason{}
 	if mix(r.key, 72)%200 == 0 {
 		i.OperationLocks.LockReason = append(i.OperationLocks.LockReason, lockReason{LockReason: "security"})
+	}
+	if s.expired(r) {
+		i.OperationLocks.LockReason = append(i.OperationLocks.LockReason, lockReason{LockReason: "financial"})
 	}
 	i.Tags.Tag = r.tags()
 	i.SecurityGroupIDs.SecurityGroupID = []string{"sg-" + idText(mixText(2, r.region), 20)}

@@ -3,7 +3,6 @@ package aliyun
 import (
 	"math"
 	"strings"
-	"time"
 )
 
 const elasticsearchVersion = "2017-06-13"
@@ -60,11 +59,8 @@ func (s *Server) esInstance(r *resource) esInstance {
 		InstanceID: r.id, Description: s.nameOf(r), Status: "active", PaymentType: "postpaid",
 		EsVersion: "7.10_with_X-Pack", NodeAmount: 3, CreatedAt: created, UpdatedAt: created,
 	}
-	if r.chargeType() == "PrePaid" {
-		end, err := time.Parse(ecsTimeLayout, r.expiry(s.now()))
-		if err == nil {
-			i.PaymentType, i.EndTime = "prepaid", end.UnixMilli()
-		}
+	if end := s.expiryOf(r); !end.IsZero() {
+		i.PaymentType, i.EndTime = "prepaid", end.UnixMilli()
 	}
 	return i
 }

@@ -7,15 +7,19 @@ import (
 	"time"
 )
 
-// A Fault changes what the server does: Breach, Throttle, Outage, ClockSkew,
-// Create, Rename or Delete. Times are on the account's clock (Config.Now).
+// A Fault changes what the server does, or what happens in the account: Breach,
+// Throttle, Outage, ClockSkew; Create, Rename, Delete, Expire; BackupFailure,
+// SlowQueries, DomainErrors; Spend, Balance; InstanceEvent, CloudEvent, Change,
+// SecurityAlert, Vulnerability. Times are on the account's clock (Config.Now).
 type Fault interface{ add(*Server) error }
 
 // Breach sets the values of a metric of one instance, and when single points of it
 // come. Inject it before its points are published: points do not change afterwards.
 type Breach struct {
 	Instance string // id
-	Metric   string // its MetricName
+	// Metric is its MetricName, or a key of DescribeDBInstancePerformance of an RDS
+	// instance, where the dimension "part" names a part of the value (recv_k).
+	Metric string
 	// Dimensions narrow the breach to the series that have all of them (device: /dev/vda1).
 	Dimensions map[string]string
 	// From and To bound the timestamps of the points that take Value, From excluded,
@@ -89,6 +93,18 @@ type faultSet struct {
 	outages   []*counted[Outage]
 	skew      time.Duration
 	lives     map[string]life // by instance
+
+	expiries      map[string]time.Time // by instance
+	backups       []BackupFailure
+	slowQueries   []SlowQueries
+	domainErrors  []DomainErrors
+	spends        []Spend
+	balances      []Balance
+	events        []InstanceEvent
+	cloudEvents   []CloudEvent
+	changes       []Change
+	alerts        []SecurityAlert
+	vulnerability []Vulnerability
 }
 
 // counted is a fault with what is left of its Count.
@@ -137,7 +153,7 @@ func (f Breach) add(s *Server) error {
 		return fmt.Errorf("breach: no instance %q", f.Instance)
 	}
 	m := findMetric(r.product.namespace, f.Metric)
-	if m == nil || len(m.seriesOf(r)) == 0 {
+	if (m == nil || len(m.seriesOf(r)) == 0) && findPerformanceKey(r, f.Metric) == nil {
 		return fmt.Errorf("breach: %s has no metric %q", f.Instance, f.Metric)
 	}
 	if f.To.Before(f.From) {

@@ -119,11 +119,7 @@ func (k OutageKind) spoil(data []byte) []byte {
 	case Huge:
 		return append(append([]byte(`{"Padding":"`), strings.Repeat("x", hugeBytes)...), append([]byte(`",`), data[1:]...)...)
 	case WrongTypes:
-		return spoilFields(data, func(fields map[string]json.RawMessage) {
-			for name, value := range fields {
-				fields[name] = otherType(value)
-			}
-		})
+		return wrongTypes(data)
 	}
 	return data
 }
@@ -141,16 +137,40 @@ func spoilFields(data []byte, change func(map[string]json.RawMessage)) []byte {
 	return out
 }
 
-// otherType turns numbers and booleans into text and text of digits into a number.
-func otherType(value json.RawMessage) json.RawMessage {
-	text := bytes.Trim(value, `"`)
-	_, err := strconv.ParseInt(string(text), 10, 64)
-	quoted := len(value) > len(text)
-	switch {
-	case quoted && err == nil:
-		return text
-	case !quoted && (err == nil || string(value) == "true" || string(value) == "false"):
-		return json.RawMessage(strconv.Quote(string(value)))
+// wrongTypes turns, at every depth, numbers and booleans into text and text that is a
+// number into one.
+func wrongTypes(data []byte) []byte {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	var body any
+	if decoder.Decode(&body) != nil {
+		return data
+	}
+	out, err := json.Marshal(otherType(body))
+	if err != nil {
+		return data
+	}
+	return out
+}
+
+func otherType(value any) any {
+	switch v := value.(type) {
+	case json.Number:
+		return v.String()
+	case bool:
+		return strconv.FormatBool(v)
+	case string:
+		if json.Valid([]byte(v)) && json.Unmarshal([]byte(v), new(float64)) == nil {
+			return json.Number(v)
+		}
+	case []any:
+		for i := range v {
+			v[i] = otherType(v[i])
+		}
+	case map[string]any:
+		for name := range v {
+			v[name] = otherType(v[name])
+		}
 	}
 	return value
 }

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -141,5 +143,45 @@ func TestConcurrentUse(t *testing.T) {
 	wg.Wait()
 	if calls := s.Calls(); calls["Cms.DescribeMetricList"] != 40 || calls["Ecs.DescribeInstances"] != 40 {
 		t.Errorf("calls %v", calls)
+	}
+}
+
+// Calls of every kind and scenarios at the same time; the race detector watches.
+func TestConcurrentScenarios(t *testing.T) {
+	s := newTestServer(t, allProducts)
+	ids := s.Instances(nsECS)
+	var wait sync.WaitGroup
+	send := func(a api, extra map[string]string) {
+		for range 5 {
+			params := map[string]string{"Action": a.action, "Version": a.version}
+			maps.Copy(params, extra)
+			w := httptest.NewRecorder()
+			if s.ServeHTTP(w, signed(a.host, testKey, params)); w.Code != 200 {
+				t.Errorf("%s: %s", a.action, w.Body)
+			}
+		}
+	}
+	for _, l := range lists {
+		wait.Go(func() { send(l.api, l.extra) })
+	}
+	for _, a := range []api{snapshotList, history, systemEvents, trailEvents, alerts, balance} {
+		wait.Go(func() { send(a, nil) })
+	}
+	wait.Go(func() {
+		for i, id := range ids {
+			for _, f := range []Fault{
+				Expire{Instance: id, At: noon}, Delete{Instance: id, At: noon}, Change{Instance: id, Event: "StopInstance", At: noon},
+				Spend{Instance: id, Day: noon, Amount: float64(i)}, SecurityAlert{Instance: id, At: noon},
+			} {
+				if err := s.Inject(f); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		s.ClearFaults()
+	})
+	wait.Wait()
+	if got := s.Calls()["Rds.DescribeDBInstances"]; got != 5 {
+		t.Errorf("%d calls, want 5", got)
 	}
 }

@@ -274,7 +274,7 @@ func TestOtherProtocols(t *testing.T) {
 	get := cms.CreateDescribeProjectMetaRequest()
 	get.Method, get.PageSize = requests.GET, "7"
 	projects, err := cmsClient(t, w, key).DescribeProjectMeta(get)
-	if err != nil || len(projects.Resources.Resource) != 7 || projects.Total != "10" {
+	if err != nil || len(projects.Resources.Resource) != 7 || projects.Total != "12" {
 		t.Errorf("projects: %+v, %v", projects, err)
 	}
 	if calls := w.Calls(); calls["elasticsearch.ListInstance"] != 1 || calls["Cms.DescribeProjectMeta"] != 1 {
