@@ -5,9 +5,9 @@ LDFLAGS   := -s -w -X main.version=$(VERSION)
 FUZZTIME  ?= 10s
 BENCHTIME ?= 1s
 # Where races can live; the rest of the packages are pure functions.
-RACE_PKGS ?= ./exporters/... ./ruleset/... ./alertrouter/... ./internal/...
+RACE_PKGS ?= $(shell $(GO) list ./exporters/... ./ruleset/... ./alertrouter/... ./internal/... | grep -v /sdktest)
 
-.PHONY: build demo run test test-race test-services lint bench fuzz clean help
+.PHONY: build demo run test test-race test-services lint bench bench-rules fuzz clean help
 
 build: ## build bin/watchkeeper
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/watchkeeper ./cmd/watchkeeper
@@ -34,6 +34,9 @@ lint: ## gofmt, go vet, staticcheck
 
 bench: ## benchmarks of the hot paths
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./ruleset/... ./internal/storage/...
+
+bench-rules: build ## judging beside Prometheus's rules package: a few minutes; FULL=1 for 1 million series
+	@bin/watchkeeper loadtest rules --series $(if $(FULL),1000000,200000)
 
 fuzz: ## every fuzz target for FUZZTIME
 	@set -e; for pkg in $$($(GO) list ./...); do \

@@ -35,6 +35,7 @@ type Engine struct {
 	mu        sync.Mutex
 	now       int64 // engine time, Unix ms
 	started   int64 // first engine time; absent() is judged from it
+	forgotten int64 // engine time at which idle identities were last looked for
 	rules     []*ruleState
 	byMetric  map[string][]*ruleState
 	series    map[uint64][]*series
@@ -81,13 +82,11 @@ type taking struct {
 // batch that is being taken.
 func (e *Engine) settledBefore(in *instance) int64 {
 	r := in.rs.rule
-	b := e.taking.at
-	in.eachSource(func(src *source) {
+	b := in.bound(e.taking.at, func(src *source) int64 {
 		if src == e.taking.src {
-			b = min(b, e.taking.bound)
-		} else {
-			b = min(b, src.bound(e.taking.at, e.forceAfter()))
+			return e.taking.bound
 		}
+		return src.bound(e.taking.at, e.forceAfter())
 	})
 	k := r.lastCheck(b - r.Lateness.Milliseconds())
 	if in.anySettled() {

@@ -111,3 +111,64 @@ func TestReloadFailure(t *testing.T) {
 		t.Errorf("rules %v", rules)
 	}
 }
+
+// Series that come and go do not fill memory, nor keep a limit hit; an alert
+// that stands is not forgotten.
+func TestIdleIdentitiesAreForgotten(t *testing.T) {
+	w := newWorld()
+	groups := parseOne(t, `groups: [{name: g, interval: 1m, rules: [
+  {alert: A, expr: x > 1, consecutive: 1},
+  {alert: B, expr: x > 1 and y > 1, consecutive: 1},
+  {alert: C, expr: max by (i) (x) > 1, consecutive: 1}]}]`)
+	e, err := w.engine(groups)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const generations = 12
+	now := timelineStart
+	for g := range generations {
+		for m := range 3 {
+			now = timelineStart.Add(time.Duration(g)*12*time.Hour + time.Duration(m)*time.Minute)
+			b := sample.Batch{Source: sample.Source{Name: "pod/" + string(rune('a'+g))}, Ups: []sample.Up{{T: now.UnixMilli(), OK: true}}}
+			for i := range 10 {
+				l := labels.FromStrings(labels.MetricName, "x", "i", string(rune('a'+g))+string(rune('a'+i)))
+				v := 0.0
+				if g == 0 && i == 0 {
+					v = 5 // stands for ever
+				}
+				b.Samples = append(b.Samples, sample.Sample{Labels: l, T: now.UnixMilli(), V: v})
+			}
+			if err := e.Ingest(t.Context(), w.accept(b, now.UnixMilli()), now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for end := now.Add(12 * time.Hour); now.Before(end); now = now.Add(30 * time.Minute) {
+			if err := e.Advance(t.Context(), now); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, r := range e.Rules() {
+		if r.Series > 60 {
+			t.Errorf("rule %s watches %d identities of %d that ever were", r.Rule.Alert, r.Series, 10*generations)
+		}
+	}
+	if n := len(e.series); n > 60 {
+		t.Errorf("%d series", n)
+	}
+	if n := len(e.sources); n > 6 {
+		t.Errorf("%d sources", n)
+	}
+	if n := e.customers[""]; n > 170 {
+		t.Errorf("%d identities of the customer", n)
+	}
+	standing := 0
+	for _, a := range e.Alerts() {
+		if a.State.Open() {
+			standing++
+		}
+	}
+	if standing != 2 {
+		t.Errorf("alerts %v", e.Alerts())
+	}
+}

@@ -66,7 +66,10 @@ func entryID(en Entry) string {
 // valueAt is the expression's value at a check, NaN where it has none.
 func (e *Engine) valueAt(ctx context.Context, in *instance, k int64) float64 {
 	if in.joins == nil {
-		return in.value
+		if v, ok := in.values[k]; ok {
+			return v
+		}
+		return math.NaN()
 	}
 	s, err := e.readSpan(ctx, in, k, k)
 	if err != nil {
@@ -175,9 +178,12 @@ func CompareSettled(a, b Entry) int {
 // noteForced records that force, not a watermark, settles checks of the instance.
 func (e *Engine) noteForced(in *instance, through int64) {
 	t := in.rs.rule.timeOf(through) + in.rs.rule.Lateness.Milliseconds()
+	free := func(src *source) int64 { return src.bound(e.now, math.MaxInt64/4) }
+	if in.bound(e.now, free) >= t {
+		return
+	}
 	in.eachSource(func(src *source) {
-		free := src.bound(e.now, math.MaxInt64/4)
-		if free >= t || src.forced >= t {
+		if free(src) >= t || src.forced >= t {
 			return
 		}
 		src.forced = t

@@ -183,13 +183,20 @@ func (e *Engine) evaluateDue(ctx context.Context, rs *ruleState) error {
 // evaluate gives the checks lo to hi of every identity their cells.
 func (e *Engine) evaluate(ctx context.Context, rs *ruleState, lo, hi int64) error {
 	e.m.evaluations.Inc()
-	results, err := evaluateRange(ctx, e.promql, e.store, rs.rule, rs.eval, lo, hi)
+	t := table{r: rs.rule, lo: lo, hi: hi, byID: map[uint64][]*evaluated{}}
+	err := rs.parts(e.store, lo, hi, func(q storage.Queryable, lo, hi int64) error {
+		return t.evaluate(ctx, queries{e.promql, q}, rs.eval, lo, hi)
+	})
 	if err != nil {
 		e.m.evaluationFailures.Inc()
 		return err
 	}
+	results := t.begun()
 	for _, res := range results {
 		in := rs.instance(res.id)
+		if in == nil && res.first == math.MaxInt64 {
+			continue
+		}
 		if in == nil {
 			if in = e.newInstance(rs, res.id, res.first); in == nil {
 				continue
@@ -219,8 +226,10 @@ func (e *Engine) evaluate(ctx context.Context, rs *ruleState, lo, hi int64) erro
 			if c == 0 && rs.eval.base == "" {
 				c = cell(VerdictGood)
 			}
+			delete(in.values, k)
 			if c.verdict() == VerdictBreach {
 				in.value = res.values[k-lo]
+				in.values[k] = in.value
 			}
 			in.set(k, c)
 		}
@@ -237,36 +246,41 @@ type evaluated struct {
 	values []float64
 }
 
-// evaluateRange runs an evaluated rule over the checks lo to hi.
-func evaluateRange(ctx context.Context, eng *promql.Engine, store storage.Queryable, r *Rule, ev *evaluation, lo, hi int64) ([]evaluated, error) {
-	t := table{r: r, lo: lo, hi: hi, byID: map[uint64][]*evaluated{}}
+// queries is an engine and the store that it reads.
+type queries struct {
+	engine *promql.Engine
+	store  storage.Queryable
+}
+
+// evaluate runs an evaluated rule over the checks lo to hi of the table.
+func (t *table) evaluate(ctx context.Context, q queries, ev *evaluation, lo, hi int64) error {
 	if ev.base != "" {
-		if err := t.query(ctx, eng, store, ev.base, VerdictGood); err != nil {
-			return nil, err
+		if err := t.query(ctx, q, ev.base, VerdictGood, lo, hi); err != nil {
+			return err
 		}
 	}
-	if err := t.query(ctx, eng, store, ev.breach, VerdictBreach); err != nil {
-		return nil, err
+	if err := t.query(ctx, q, ev.breach, VerdictBreach, lo, hi); err != nil {
+		return err
 	}
-	if ev.members != "" {
-		if err := t.keepMembers(ctx, eng, store, ev.members, ev.least); err != nil {
-			return nil, err
-		}
+	if ev.members == "" {
+		return nil
 	}
+	return t.keepMembers(ctx, q, ev.members, ev.least, lo, hi)
+}
+
+// begun lists the identities that have a verdict in the table.
+func (t *table) begun() []evaluated {
 	var out []evaluated
 	for _, row := range t.rows {
-		row.first = math.MaxInt64
-		for i, c := range row.cells {
-			if c != 0 {
-				row.first = lo + int64(i)
-				break
-			}
-		}
-		if row.first <= hi {
+		i := slices.IndexFunc(row.cells, func(c cell) bool { return c.verdict() == VerdictBreach || c.verdict() == VerdictGood })
+		if row.first = t.lo + int64(i); i >= 0 {
+			out = append(out, *row)
+		} else if slices.ContainsFunc(row.cells, func(c cell) bool { return c != 0 }) {
+			row.first = math.MaxInt64 // nothing but NaN: no beginning
 			out = append(out, *row)
 		}
 	}
-	return out, nil
+	return out
 }
 
 // table gathers query results by identity and check.
@@ -294,8 +308,8 @@ func (t *table) row(id labels.Labels, create bool) *evaluated {
 	return row
 }
 
-func (t *table) query(ctx context.Context, eng *promql.Engine, store storage.Queryable, expr string, v Verdict) error {
-	return t.each(ctx, eng, store, expr, func(id labels.Labels, k int64, value float64) {
+func (t *table) query(ctx context.Context, q queries, expr string, v Verdict, lo, hi int64) error {
+	return t.each(ctx, q, expr, lo, hi, func(id labels.Labels, k int64, value float64) {
 		row := t.row(id, true)
 		i := k - t.lo
 		if math.IsNaN(value) {
@@ -309,9 +323,9 @@ func (t *table) query(ctx context.Context, eng *promql.Engine, store storage.Que
 }
 
 // keepMembers opens the checks at which an aggregation had too few members.
-func (t *table) keepMembers(ctx context.Context, eng *promql.Engine, store storage.Queryable, expr string, least int) error {
+func (t *table) keepMembers(ctx context.Context, q queries, expr string, least int, lo, hi int64) error {
 	counts := map[*evaluated][]float64{}
-	err := t.each(ctx, eng, store, expr, func(id labels.Labels, k int64, value float64) {
+	err := t.each(ctx, q, expr, lo, hi, func(id labels.Labels, k int64, value float64) {
 		if row := t.row(id, false); row != nil {
 			if counts[row] == nil {
 				counts[row] = make([]float64, len(row.cells))
@@ -320,7 +334,7 @@ func (t *table) keepMembers(ctx context.Context, eng *promql.Engine, store stora
 		}
 	})
 	for _, row := range t.rows {
-		for i := range row.cells {
+		for i := lo - t.lo; i <= hi-t.lo; i++ {
 			if counts[row] == nil || counts[row][i] < float64(least) {
 				row.cells[i] = 0
 			}
@@ -329,15 +343,15 @@ func (t *table) keepMembers(ctx context.Context, eng *promql.Engine, store stora
 	return err
 }
 
-// each calls fn for every point of a range query over the checks.
-func (t *table) each(ctx context.Context, eng *promql.Engine, store storage.Queryable, expr string, fn func(id labels.Labels, k int64, v float64)) error {
-	q, err := eng.NewRangeQuery(ctx, store, promql.NewPrometheusQueryOpts(false, t.r.Interval), expr,
-		time.UnixMilli(t.r.timeOf(t.lo)), time.UnixMilli(t.r.timeOf(t.hi)), t.r.Interval)
+// each calls fn for every point of a range query over the checks lo to hi.
+func (t *table) each(ctx context.Context, q queries, expr string, lo, hi int64, fn func(id labels.Labels, k int64, v float64)) error {
+	query, err := q.engine.NewRangeQuery(ctx, q.store, promql.NewPrometheusQueryOpts(false, t.r.Interval), expr,
+		time.UnixMilli(t.r.timeOf(lo)), time.UnixMilli(t.r.timeOf(hi)), t.r.Interval)
 	if err != nil {
 		return fmt.Errorf("query %s: %w", expr, err)
 	}
-	defer q.Close()
-	res := q.Exec(ctx)
+	defer query.Close()
+	res := query.Exec(ctx)
 	m, err := res.Matrix()
 	if err != nil {
 		return fmt.Errorf("query %s: %w", expr, err)

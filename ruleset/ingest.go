@@ -11,11 +11,9 @@ import (
 	"watchkeeper/internal/sample"
 )
 
-// Words in journal records that Recover reads back.
-const (
-	reasonFillIn = "fill-in"
-	lateWords    = " settled through " // between the rule's id and the last final check's T
-)
+// lateWords stands in the journal between a rule's id and its last final
+// check's T when a sample came late; Recover reads it back.
+const lateWords = " settled through "
 
 // source returns what is known of a deliverer.
 func (e *Engine) source(id sample.Source) *source {
@@ -27,27 +25,20 @@ func (e *Engine) source(id sample.Source) *source {
 	return s
 }
 
-// contact notes a source's first batch.
+// contact notes a source's first batch. The store has journaled it, as it has
+// the end of the fill-in and who delivers what.
 func (e *Engine) contact(src *source, fillIn bool) {
-	if src.contact != 0 {
-		return
+	if src.contact == 0 {
+		src.contact, src.fillIn = e.now, fillIn
 	}
-	src.contact, src.fillIn = e.now, fillIn
-	rec := journal.Record{Kind: journal.KindContact, Customer: src.id.Customer, Source: src.id.Name, Arrive: e.now}
-	if fillIn {
-		rec.Reason = reasonFillIn
-	}
-	e.record(rec)
 }
 
 // endFillIn notes the end of a source's fill-in.
 func (e *Engine) endFillIn(src *source, fillIn bool) {
-	if fillIn || !src.fillIn {
-		return
+	if src.fillIn && !fillIn {
+		src.fillIn = false
+		e.touchSource(src)
 	}
-	src.fillIn = false
-	e.record(journal.Record{Kind: journal.KindFillInEnd, Customer: src.id.Customer, Source: src.id.Name, Arrive: e.now})
-	e.touchSource(src)
 }
 
 // apply takes a batch into the state.
@@ -101,8 +92,8 @@ func (e *Engine) addSample(src *source, s *sample.Sample) {
 			return
 		}
 	}
-	if ser.source != src {
-		e.assign(ser, src, s.T)
+	if !ser.deliveredBy(src) {
+		e.assign(ser, src)
 	}
 	p := point{s.T, s.V}
 	first := ser.first
@@ -225,7 +216,7 @@ func (e *Engine) newSeries(src *source, s *sample.Sample) *series {
 	}
 	h := ser.labels.Hash()
 	e.series[h] = append(e.series[h], ser)
-	e.assign(ser, src, s.T)
+	e.assign(ser, src)
 	return ser
 }
 
@@ -277,17 +268,17 @@ func (rs *ruleState) join(leaf int, key labels.Labels) *join {
 	return j
 }
 
-// assign notes who delivers a series from t on.
-func (e *Engine) assign(ser *series, src *source, t int64) {
-	if old := ser.source; old != nil {
-		old.series = slices.DeleteFunc(old.series, func(s *series) bool { return s == ser })
+// assign notes that src delivers the series.
+func (e *Engine) assign(ser *series, src *source) {
+	if ser.source == nil {
+		ser.source = src
+	} else {
+		ser.others = append(ser.others, src)
 	}
-	ser.source = src
 	src.series = append(src.series, ser)
 	for _, f := range ser.evals {
 		f.rs.sources[src] = true
 	}
-	e.record(journal.Record{Kind: journal.KindSeries, Customer: src.id.Customer, Source: src.id.Name, Labels: ser.labels, T: t})
 }
 
 // newInstance starts judging an identity from check first on; nil when a limit bites.
@@ -303,7 +294,7 @@ func (e *Engine) newInstance(rs *ruleState, id labels.Labels, first int64) *inst
 		return nil
 	}
 	e.customers[customer]++
-	in := &instance{rs: rs, id: id, first: first, settledCheck: first - 1, liveCheck: first - 1, dirtyLo: 1, value: math.NaN()}
+	in := &instance{rs: rs, id: id, first: first, settledCheck: first - 1, liveCheck: first - 1, judged: first - 1, dirtyLo: 1, value: math.NaN()}
 	if rs.rule.prog != nil {
 		in.joins = make([]*join, len(rs.rule.prog.leaves))
 		for i, l := range rs.rule.prog.leaves {
@@ -317,6 +308,9 @@ func (e *Engine) newInstance(rs *ruleState, id labels.Labels, first int64) *inst
 			}
 			in.joins[i] = j
 		}
+	}
+	if rs.eval != nil {
+		in.values = map[int64]float64{}
 	}
 	h := id.Hash()
 	rs.instances[h] = append(rs.instances[h], in)
@@ -377,7 +371,7 @@ func (e *Engine) undecide(in *instance, k int64) {
 }
 
 // addEnd keeps an end mark of a watched series. A mark for a time that has
-// settled takes effect at the first check that has not.
+// settled takes effect at the first check that has not; that is journaled.
 func (e *Engine) addEnd(end sample.End) {
 	ser := e.findSeries(end.Labels)
 	if ser == nil {
@@ -391,10 +385,12 @@ func (e *Engine) addEnd(end sample.End) {
 			}
 		}
 	}
-	if t != end.T && ser.newest > end.T || !ser.addEnd(endMark{t, end.Reason}) {
+	if t != end.T && ser.newest > end.T || !ser.addEnd(endMark{t: t, told: end.T, reason: end.Reason}) {
 		return // it has begun anew since, or we know
 	}
-	e.record(journal.Record{Kind: journal.KindEnd, Labels: ser.labels, T: t, Arrive: e.now, Reason: end.Reason})
+	if t != end.T {
+		e.record(journal.Record{Kind: journal.KindEnd, Labels: ser.labels, T: t, V: float64(end.T), Arrive: e.now, Reason: end.Reason})
+	}
 	for _, f := range ser.feeds {
 		k := f.rs.rule.checkOf(t + f.rs.rule.prog.leaves[f.leaf].offset)
 		for _, in := range f.join.insts {

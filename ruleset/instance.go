@@ -1,6 +1,8 @@
 package ruleset
 
 import (
+	"slices"
+
 	"github.com/prometheus/prometheus/model/labels"
 )
 
@@ -49,12 +51,14 @@ type instance struct {
 
 	live      machine
 	liveCheck int64    // last check folded into live
+	judged    int64    // last check that had a sample when it was folded
 	log       []change // what live says about the cells
 
-	told     phase     // what the live log says
-	episodes []episode // told and not yet settled for good
-	silent   bool      // in a fill-in: nothing is told
-	value    float64   // of the latest breach judged
+	told     phase             // what the live log says
+	episodes []episode         // told and not yet settled for good
+	silent   bool              // in a fill-in: nothing is told
+	value    float64           // of the latest breach judged
+	values   map[int64]float64 // evaluated rules: of the breaches not settled, by check
 }
 
 // anySettled says whether some check of the instance is final.
@@ -103,6 +107,50 @@ func (in *instance) mark(lo, hi int64) {
 	in.dirtyLo, in.dirtyHi = min(in.dirtyLo, lo), max(in.dirtyHi, hi)
 }
 
+// bound is the event time up to which all that the instance reads is complete,
+// never above now.
+func (in *instance) bound(now int64, of func(*source) int64) int64 {
+	b := now
+	if in.joins == nil {
+		for src := range in.rs.sources {
+			if in.rs.sameCustomer(src, in.id) {
+				b = min(b, of(src))
+			}
+		}
+		return b
+	}
+	for _, j := range in.joins {
+		for _, s := range j.series {
+			b = min(b, s.bound(of))
+		}
+	}
+	return b
+}
+
+// settledThrough is the last check that settles at now.
+func (in *instance) settledThrough(now, forceAfter int64) int64 {
+	b := in.bound(now, func(src *source) int64 { return src.bound(now, forceAfter) })
+	return in.rs.rule.lastCheck(b - in.rs.rule.Lateness.Milliseconds())
+}
+
+// inFillIn says whether something that the instance reads is still filled in.
+func (in *instance) inFillIn() bool {
+	if in.joins == nil {
+		for src := range in.rs.sources {
+			if src.fillIn && in.rs.sameCustomer(src, in.id) {
+				return true
+			}
+		}
+		return false
+	}
+	for _, j := range in.joins {
+		if slices.ContainsFunc(j.series, (*series).inFillIn) {
+			return true
+		}
+	}
+	return false
+}
+
 // eachSource calls fn for the sources that the instance reads, some twice.
 func (in *instance) eachSource(fn func(*source)) {
 	if in.joins == nil {
@@ -115,22 +163,9 @@ func (in *instance) eachSource(fn func(*source)) {
 	}
 	for _, j := range in.joins {
 		for _, s := range j.series {
-			fn(s.source)
+			s.eachSource(fn)
 		}
 	}
-}
-
-// settledThrough is the last check that settles at now.
-func (in *instance) settledThrough(now, forceAfter int64) int64 {
-	b := now
-	in.eachSource(func(src *source) { b = min(b, src.bound(now, forceAfter)) })
-	return in.rs.rule.lastCheck(b - in.rs.rule.Lateness.Milliseconds())
-}
-
-// inFillIn says whether a source that the instance reads still fills in.
-func (in *instance) inFillIn() (yes bool) {
-	in.eachSource(func(src *source) { yes = yes || src.fillIn })
-	return yes
 }
 
 // source is who delivers the instance's series, as far as it is one.

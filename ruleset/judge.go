@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
+
+	"github.com/prometheus/prometheus/model/labels"
 )
 
 // maxLateKept is how many late samples of a rule are kept before old ones are
@@ -34,6 +36,9 @@ func (e *Engine) judgeDue(ctx context.Context) error {
 		in.queued = false
 	}
 	e.touched = e.touched[:0]
+	if !e.rebuild {
+		e.forgetIdle()
+	}
 	return nil
 }
 
@@ -69,7 +74,11 @@ func (e *Engine) judge(ctx context.Context, in *instance) error {
 		if err := e.evaluateSpan(ctx, in, lo, hi); err != nil {
 			return fmt.Errorf("rule %q: %s: %w", r.ID(), in.id, err)
 		}
-		in.dirtyLo = last + 1
+		if in.dirtyHi <= last {
+			in.dirtyLo, in.dirtyHi = 1, 0
+		} else {
+			in.dirtyLo = last + 1
+		}
 	}
 	through := min(in.settledThrough(e.now, e.forceAfter()), last)
 	if err := e.decide(ctx, in, max(through, r.lastCheck(e.now-r.MissingAfter.Milliseconds()))); err != nil {
@@ -140,13 +149,8 @@ func (e *Engine) decide(ctx context.Context, in *instance, through int64) error 
 // operand that has no sample looked.
 func (e *Engine) observer(ctx context.Context, in *instance, lo, hi int64) (func(k int64) bool, error) {
 	r := in.rs.rule
-	slot := func(src *source, k int64) bool { return src.observed(r.timeOf(k-1), r.timeOf(k)) }
 	if in.joins == nil {
-		return func(k int64) bool {
-			seen := true
-			in.eachSource(func(src *source) { seen = seen && slot(src, k) })
-			return seen
-		}, nil
+		return func(k int64) bool { return in.rs.observed(in.id, k) }, nil
 	}
 	span, err := e.readSpan(ctx, in, lo, hi)
 	if err != nil {
@@ -158,13 +162,24 @@ func (e *Engine) observer(ctx context.Context, in *instance, lo, hi int64) (func
 				if s.first > r.timeOf(k)-r.prog.leaves[i].offset {
 					continue // it does not exist yet
 				}
-				if p, there := span.point(i, n, k); (!there || isStale(p.v)) && !slot(s.source, k) {
+				if p, there := span.point(i, n, k); (!there || isStale(p.v)) && !s.observed(r.timeOf(k-1), r.timeOf(k)) {
 					return false
 				}
 			}
 		}
 		return true
 	}, nil
+}
+
+// observed says whether all sources of an evaluated rule that may deliver for
+// the identity looked in the slot of check k.
+func (rs *ruleState) observed(id labels.Labels, k int64) bool {
+	for src := range rs.sources {
+		if rs.sameCustomer(src, id) && !src.observed(rs.rule.timeOf(k-1), rs.rule.timeOf(k)) {
+			return false
+		}
+	}
+	return true
 }
 
 // fold brings the live state up to the cells and tells what changed.
@@ -174,7 +189,7 @@ func (e *Engine) fold(ctx context.Context, in *instance) {
 		return
 	}
 	for k := in.liveCheck + 1; k <= in.head(); k++ {
-		changes, n := in.live.step(in.rs.rule, k, in.cell(k))
+		changes, n := in.foldCheck(k)
 		in.log = append(in.log, changes[:n]...)
 		for _, c := range changes[:n] {
 			e.tell(ctx, in, c, "")
@@ -184,17 +199,26 @@ func (e *Engine) fold(ctx context.Context, in *instance) {
 	e.tellFillIn(ctx, in)
 }
 
+// foldCheck applies the cell of check k to the live state.
+func (in *instance) foldCheck(k int64) (changes [2]change, n int) {
+	c := in.cell(k)
+	if v := c.verdict(); v == VerdictBreach || v == VerdictGood {
+		in.judged = max(in.judged, k)
+	}
+	return in.live.step(in.rs.rule, k, c)
+}
+
 // refold folds the live state anew after an earlier check changed and tells
 // the difference.
 func (e *Engine) refold(ctx context.Context, in *instance) {
-	old := in.log
+	old, judged := in.log, in.judged
 	in.live, in.log, in.stale = in.settled, nil, false
 	for k := in.settledCheck + 1; k <= in.head(); k++ {
-		changes, n := in.live.step(in.rs.rule, k, in.cell(k))
+		changes, n := in.foldCheck(k)
 		in.log = append(in.log, changes[:n]...)
 	}
 	in.liveCheck = in.head()
-	e.amend(ctx, in, old)
+	e.amend(ctx, in, old, judged)
 	e.tellFillIn(ctx, in)
 }
 
@@ -226,6 +250,11 @@ func (e *Engine) settle(ctx context.Context, in *instance, through int64) {
 
 // forgetSettled drops what the live log said about final checks.
 func (in *instance) forgetSettled() {
+	for k := range in.values {
+		if k <= in.settledCheck {
+			delete(in.values, k)
+		}
+	}
 	n := 0
 	for n < len(in.log) && in.log[n].check <= in.settledCheck {
 		n++

@@ -1,6 +1,7 @@
 package ruleset
 
 import (
+	"cmp"
 	"context"
 	"slices"
 )
@@ -43,7 +44,7 @@ func (e *Engine) tellFillIn(ctx context.Context, in *instance) {
 	}
 	in.silent = false
 	eps := episodesOf(in.log, in.settledPhase(), in.settled.since)
-	e.align(ctx, in, eps, "", true)
+	e.align(ctx, in, eps, func(change) string { return "" }, true)
 }
 
 // settledPhase is the phase that the checks before the log left.
@@ -71,6 +72,9 @@ func episodesOf(log []change, p phase, since int64) []stretch {
 		case c.to.open() && !c.from.open():
 			out = append(out, stretch{episode{opened: c.check}, []change{c}})
 		case c.from.open():
+			if len(out) == 0 { // it stood before anything that the log tells of
+				out = append(out, stretch{episode: episode{opened: min(since, c.check-1)}})
+			}
 			s := &out[len(out)-1]
 			s.changes = append(s.changes, c)
 			if !c.to.open() {
@@ -82,15 +86,16 @@ func episodesOf(log []change, p phase, since int64) []stretch {
 }
 
 // amend tells the difference between what the live log said and what the
-// checks say now.
-func (e *Engine) amend(ctx context.Context, in *instance, old []change) {
+// checks say now. Checks up to judged had a sample already.
+func (e *Engine) amend(ctx context.Context, in *instance, old []change, judged int64) {
+	reason := func(c change) string { return c.amends(judged) }
 	n := 0
 	for n < len(old) && n < len(in.log) && old[n] == in.log[n] {
 		n++
 	}
 	if n == len(old) { // nothing said was wrong
 		for _, c := range in.log[n:] {
-			e.tell(ctx, in, c, reasonIfLate(c, in))
+			e.tell(ctx, in, c, reason(c))
 		}
 		return
 	}
@@ -98,12 +103,14 @@ func (e *Engine) amend(ctx context.Context, in *instance, old []change) {
 		in.silent = true
 		return
 	}
-	e.align(ctx, in, episodesOf(in.log, in.settledPhase(), in.settled.since), reasonAmended, false)
+	e.align(ctx, in, episodesOf(in.log, in.settledPhase(), in.settled.since), reason, false)
 }
 
-// reasonIfLate marks a change that was found after later checks were judged.
-func reasonIfLate(c change, in *instance) string {
-	if c.check < in.liveCheck {
+// amends returns the reason of a change that says otherwise of a check than was
+// said before: one that is taken back, and one at or before a check that had a
+// sample already. How an alert closes rightly amends nothing, whenever it is found.
+func (c change) amends(judged int64) string {
+	if c.how == "" && c.check <= judged {
 		return reasonAmended
 	}
 	return ""
@@ -113,14 +120,16 @@ func reasonIfLate(c change, in *instance) string {
 // for no reason is taken back, one that still stands is carried on, and
 // stretches it never told of are told. With presentOnly those that are over
 // stay untold.
-func (e *Engine) align(ctx context.Context, in *instance, now []stretch, reason string, presentOnly bool) {
+func (e *Engine) align(ctx context.Context, in *instance, now []stretch, reason func(change) string, presentOnly bool) {
 	told := slices.Clone(in.episodes)
 	if in.told.open() {
 		i := slices.IndexFunc(now, func(s stretch) bool { return s.overlaps(told[len(told)-1]) })
 		if i < 0 {
-			e.tell(ctx, in, change{check: in.liveCheck, from: in.told, to: closedPhase(in), run: in.live.run}, reason)
+			c := change{check: in.liveCheck, from: in.told, to: closedPhase(in), run: in.live.run}
+			e.tell(ctx, in, c, cmp.Or(reason(c), reasonAmended))
 		} else if s := now[i]; len(s.changes) > 0 && s.changes[len(s.changes)-1].to != in.told {
-			e.tell(ctx, in, s.changes[len(s.changes)-1], reason)
+			c := s.changes[len(s.changes)-1]
+			e.tell(ctx, in, c, reason(c))
 		}
 	}
 	for _, s := range now {
@@ -131,11 +140,12 @@ func (e *Engine) align(ctx context.Context, in *instance, now []stretch, reason 
 			s.changes = []change{{check: s.opened, from: in.told, to: phaseFiring, run: in.live.run}}
 		}
 		for _, c := range s.changes {
-			e.tellWith(ctx, in, c, reason, presentOnly)
+			e.tellWith(ctx, in, c, reason(c), presentOnly)
 		}
 	}
 	if in.told != in.live.phase {
-		e.tellWith(ctx, in, change{check: in.liveCheck, from: in.told, to: in.live.phase, run: in.live.run}, reason, presentOnly)
+		c := change{check: in.liveCheck, from: in.told, to: in.live.phase, run: in.live.run}
+		e.tellWith(ctx, in, c, reason(c), presentOnly)
 	}
 }
 

@@ -8,7 +8,7 @@ type engineMetrics struct {
 	samples, lateSamples     *metrics.Counter
 	entries, sinkFailures    *metrics.Counter
 	refusedRule, refusedCust *metrics.Counter
-	newIdentities            *metrics.Counter
+	newIdentities, forgotten *metrics.Counter
 	evaluations              *metrics.Counter
 	evaluationFailures       *metrics.Counter
 }
@@ -27,6 +27,7 @@ func newEngineMetrics(set *metrics.Set, e *Engine) *engineMetrics {
 		entries:            set.GetOrCreateCounter("watchkeeper_ruleset_log_entries_total"),
 		sinkFailures:       set.GetOrCreateCounter("watchkeeper_ruleset_sink_failures_total"),
 		newIdentities:      set.GetOrCreateCounter("watchkeeper_ruleset_identities_total"),
+		forgotten:          set.GetOrCreateCounter("watchkeeper_ruleset_identities_forgotten_total"),
 		refusedRule:        set.GetOrCreateCounter(`watchkeeper_ruleset_identities_refused_total{limit="rule"}`),
 		refusedCust:        set.GetOrCreateCounter(`watchkeeper_ruleset_identities_refused_total{limit="customer"}`),
 		evaluations:        set.GetOrCreateCounter("watchkeeper_ruleset_evaluations_total"),

@@ -41,7 +41,8 @@ func (e *Engine) recover(ctx context.Context, now int64, open []OpenAlert) error
 	if err != nil {
 		return err
 	}
-	if err := e.recoverSources(ctx, past); err != nil {
+	window := time.Duration(e.cfg.RecoverWindow).Milliseconds()
+	if err := e.recoverSources(ctx, past, now-window-e.forceAfter()); err != nil {
 		return err
 	}
 	return e.rebuildRules(ctx, e.rules, past, open, reasonRecovered)
@@ -56,11 +57,11 @@ type past struct {
 	first   int64 // earliest contact
 }
 
-// delivery says who delivers a series from t on.
+// delivery says who delivers a series.
 type delivery struct {
-	labels labels.Labels
-	source sample.Source
-	t      int64 // earliest delivery of the series by any source
+	labels  labels.Labels
+	sources []sample.Source
+	t       int64 // first sample delivered by any of them
 }
 
 func readPast(j Journal) (*past, error) {
@@ -75,7 +76,9 @@ func (p *past) take(r journal.Record) error {
 	id := sample.Source{Customer: r.Customer, Name: r.Source}
 	switch r.Kind {
 	case journal.KindContact:
-		p.sources[id] = &source{id: id, contact: r.Arrive, fillIn: r.Reason == reasonFillIn}
+		if p.sources[id] == nil { // a contact without an end is a fill-in under way
+			p.sources[id] = &source{id: id, contact: r.Arrive, fillIn: true}
+		}
 		if p.first == 0 || r.Arrive < p.first {
 			p.first = r.Arrive
 		}
@@ -91,9 +94,12 @@ func (p *past) take(r journal.Record) error {
 		h := r.Labels.Hash()
 		if i := slices.IndexFunc(p.series[h], func(d delivery) bool { return labels.Equal(d.labels, r.Labels) }); i >= 0 {
 			d := &p.series[h][i]
-			d.source, d.t = id, min(d.t, r.T)
+			d.t = min(d.t, r.T)
+			if !slices.Contains(d.sources, id) {
+				d.sources = append(d.sources, id)
+			}
 		} else {
-			p.series[h] = append(p.series[h], delivery{r.Labels, id, r.T})
+			p.series[h] = append(p.series[h], delivery{r.Labels, []sample.Source{id}, r.T})
 		}
 	case journal.KindEnd:
 		p.ends[r.Labels.Hash()] = append(p.ends[r.Labels.Hash()], r)
@@ -103,14 +109,24 @@ func (p *past) take(r journal.Record) error {
 	return nil
 }
 
-// sourceOf returns who delivers a series, as the journal says.
-func (p *past) sourceOf(l labels.Labels) sample.Source {
+// sourcesOf returns who delivers a series, as the journal says.
+func (p *past) sourcesOf(l labels.Labels) []sample.Source {
 	for _, d := range p.series[l.Hash()] {
 		if labels.Equal(d.labels, l) {
-			return d.source
+			return d.sources
 		}
 	}
-	return sample.Source{Customer: l.Get("customer")}
+	return []sample.Source{{Customer: l.Get("customer")}}
+}
+
+// endOf reads an end mark. A record of the engine's own, which has no source,
+// says when a mark for a time that had settled took effect.
+func endOf(r journal.Record) endMark {
+	m := endMark{t: r.T, told: r.T, reason: r.Reason}
+	if r.Source == "" && r.V != 0 {
+		m.told = int64(r.V)
+	}
+	return m
 }
 
 // began returns when a series was first delivered, as the journal says.
@@ -121,41 +137,6 @@ func (p *past) began(l labels.Labels) (int64, bool) {
 		}
 	}
 	return 0, false
-}
-
-// recoverSources takes up the journal's sources with their stored up-samples
-// and watermarks.
-func (e *Engine) recoverSources(ctx context.Context, p *past) error {
-	from := e.now
-	for id, s := range p.sources {
-		e.sources[id] = s
-		from = min(from, s.contact)
-	}
-	if p.first != 0 {
-		e.started = min(e.started, p.first)
-	}
-	read := func(metric string, fn func(*source, point)) error {
-		m := labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, metric)
-		return readSeries(ctx, e.store, from-e.forceAfter(), math.MaxInt64/2, []*labels.Matcher{m}, func(l labels.Labels, pt point) {
-			fn(e.source(sample.Source{Customer: l.Get("customer"), Name: l.Get("source")}), pt)
-		})
-	}
-	if err := read(sample.UpMetric, func(s *source, pt point) { s.addUp(sample.Up{T: pt.t, OK: pt.v == 1}) }); err != nil {
-		return fmt.Errorf("up-samples: %w", err)
-	}
-	err := read(sample.WatermarkMetric, func(s *source, pt point) { s.watermark = watermarkOf(pt.v) })
-	if err != nil {
-		return fmt.Errorf("watermarks: %w", err)
-	}
-	return nil
-}
-
-// watermarkOf reads a stored watermark: seconds, +Inf for sample.Current.
-func watermarkOf(seconds float64) int64 {
-	if math.IsInf(seconds, 1) {
-		return sample.Current
-	}
-	return int64(math.Round(seconds * 1000))
 }
 
 // rebuildRules builds the state of rules from the samples of the recover window
@@ -174,6 +155,11 @@ func (e *Engine) rebuildRules(ctx context.Context, states []*ruleState, p *past,
 	}
 	for _, m := range metricsOf(states) {
 		if err := e.rebuildMetric(ctx, m, states, p, from); err != nil {
+			return err
+		}
+	}
+	for _, rs := range states { // what the store knows of must be there before standUp
+		if err := e.evaluateDue(ctx, rs); err != nil {
 			return err
 		}
 	}
@@ -239,7 +225,7 @@ func (e *Engine) rebuildMetric(ctx context.Context, metric string, states []*rul
 		if ser == nil || !labels.Equal(ser.labels, l) {
 			ser, read = e.rebuildSeries(l, states, p, from)
 		}
-		if !read {
+		if !read || ser.marksEnd(pt) {
 			return
 		}
 		ser.add(pt)
@@ -275,15 +261,17 @@ func (e *Engine) rebuildSeries(l labels.Labels, states []*ruleState, p *past, fr
 	h := l.Hash()
 	if isNew {
 		e.series[h] = append(e.series[h], ser)
-		e.assign(ser, e.source(p.sourceOf(l)), from)
+		for _, src := range p.sourcesOf(l) {
+			e.assign(ser, e.source(src))
+		}
 		for _, r := range p.ends[h] {
 			if labels.Equal(r.Labels, l) {
-				ser.addEnd(endMark{r.T, r.Reason})
+				ser.addEnd(endOf(r))
 			}
 		}
 	}
 	for _, f := range ser.evals {
-		f.rs.sources[ser.source] = true
+		ser.eachSource(func(src *source) { f.rs.sources[src] = true })
 	}
 	for _, r := range p.late[h] {
 		e.recallLate(ser, r, states)
@@ -349,6 +337,6 @@ func (e *Engine) reconcile(ctx context.Context, in *instance, told []OpenAlert, 
 		in.silent = true
 		return
 	}
-	e.align(ctx, in, episodesOf(in.log, before, since), reason, false)
+	e.align(ctx, in, episodesOf(in.log, before, since), func(change) string { return reason }, false)
 	in.forgetSettled()
 }

@@ -134,7 +134,9 @@ func (e *Engine) unbind(states []*ruleState) {
 			if len(s.feeds)+len(s.evals) > 0 {
 				return false
 			}
-			s.source.series = slices.DeleteFunc(s.source.series, func(o *series) bool { return o == s })
+			s.eachSource(func(src *source) {
+				src.series = slices.DeleteFunc(src.series, func(o *series) bool { return o == s })
+			})
 			return true
 		})
 		if len(list) == 0 {

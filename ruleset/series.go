@@ -24,17 +24,20 @@ type point struct {
 	v float64
 }
 
-// endMark says that a series ended after t.
+// endMark says that a series ended after t. told is what its source said; t is
+// later where the checks up to told had settled.
 type endMark struct {
 	t      int64
+	told   int64
 	reason string
 }
 
 // series is one watched series and who reads it.
 type series struct {
 	labels labels.Labels
-	source *source
-	tail   []point // ascending; holds every point newer than floor
+	source *source   // who delivered it first
+	others []*source // who else does
+	tail   []point   // ascending; holds every point newer than floor
 	floor  int64
 	first  int64 // earliest sample known
 	newest int64
@@ -69,17 +72,63 @@ func (s *series) add(p point) {
 	s.tail = slices.Insert(s.tail, i, p)
 }
 
-// addEnd keeps an end mark; it says whether the mark is new.
+// addEnd keeps an end mark; it says whether the mark is new. One that takes
+// effect later than it was known to replaces the other.
 func (s *series) addEnd(m endMark) bool {
-	i, found := slices.BinarySearchFunc(s.ends, m.t, func(e endMark, t int64) int { return compareInt(e.t, t) })
-	if found {
-		return false
+	if i := slices.IndexFunc(s.ends, func(e endMark) bool { return e.told == m.told }); i >= 0 {
+		if s.ends[i].t >= m.t {
+			return false
+		}
+		s.ends = slices.Delete(s.ends, i, i+1)
 	}
+	i, _ := slices.BinarySearchFunc(s.ends, m.t, func(e endMark, t int64) int { return compareInt(e.t, t) })
 	s.ends = slices.Insert(s.ends, i, m)
 	if len(s.ends) > tailPoints {
 		s.ends = s.ends[1:]
 	}
 	return true
+}
+
+// marksEnd says whether a stored point is the stale marker that the store
+// writes 1 ms behind an end mark. It is no sample.
+func (s *series) marksEnd(p point) bool {
+	return isStale(p.v) && slices.ContainsFunc(s.ends, func(e endMark) bool { return e.told+1 == p.t })
+}
+
+// eachSource calls fn for everyone who delivers the series.
+func (s *series) eachSource(fn func(*source)) {
+	fn(s.source)
+	for _, src := range s.others {
+		fn(src)
+	}
+}
+
+// deliveredBy says whether src is known to deliver the series.
+func (s *series) deliveredBy(src *source) bool {
+	return s.source == src || slices.Contains(s.others, src)
+}
+
+// bound is the event time up to which the series is complete: one of those who
+// deliver it is enough.
+func (s *series) bound(of func(*source) int64) int64 {
+	b := of(s.source)
+	for _, src := range s.others {
+		b = max(b, of(src))
+	}
+	return b
+}
+
+// observed says whether any of those who deliver the series looked in (lo, hi].
+func (s *series) observed(lo, hi int64) bool {
+	if s.source.observed(lo, hi) {
+		return true
+	}
+	return slices.ContainsFunc(s.others, func(src *source) bool { return src.observed(lo, hi) })
+}
+
+// inFillIn says whether all who deliver the series are filling in.
+func (s *series) inFillIn() bool {
+	return s.source.fillIn && !slices.ContainsFunc(s.others, func(src *source) bool { return !src.fillIn })
 }
 
 func compareInt(a, b int64) int {
@@ -187,7 +236,7 @@ func pointsOf(ctx context.Context, store storage.Queryable, s *series, lo, hi in
 	}
 	var out []point
 	err := readSeries(ctx, store, lo+1, hi, exactMatchers(s.labels), func(l labels.Labels, p point) {
-		if labels.Equal(l, s.labels) {
+		if labels.Equal(l, s.labels) && !s.marksEnd(p) {
 			out = append(out, p)
 		}
 	})

@@ -146,7 +146,7 @@ func (s *span) endedLeaf(i int, k int64) string {
 	for n, ser := range s.in.joins[i].series {
 		p, there := s.point(i, n, k)
 		why = endWithin(ser, lo, hi, p, there)
-		if why == "" && there && isStale(p.v) && p.t > lo && ser.source.observed(lo+l.offset, hi+l.offset) {
+		if why == "" && there && isStale(p.v) && p.t > lo && ser.observed(lo+l.offset, hi+l.offset) {
 			why = reasonStale
 		}
 		if why == "" {

@@ -181,7 +181,7 @@ func (x expectation) fits(en Entry) bool {
 		at = en.Check
 	}
 	return en.Log == x.log && at == x.at && en.Rule.Alert == x.alert && en.To == x.to &&
-		labels.Equal(en.Identity, x.id) && (x.why == "" || x.why == en.Reason)
+		labels.Equal(en.Identity, x.id) && (x.why == "" || x.why == en.Reason || x.why == "none" && en.Reason == "")
 }
 
 // clock prints a time as the timeline writes it.

@@ -2,12 +2,14 @@ package ruleset
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"math"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
 
 	"watchkeeper/internal/journal"
 	"watchkeeper/internal/sample"
@@ -18,7 +20,8 @@ type world struct {
 	store   *Memory
 	records []journal.Record
 	entries []Entry
-	seen    map[string]bool
+	seen    map[string]bool // entries, by ID
+	noted   map[string]bool // what the journal has
 }
 
 func (w *world) Record(_ context.Context, rs ...journal.Record) error {
@@ -46,18 +49,36 @@ func (w *world) Log(_ context.Context, entries []Entry) error {
 	return nil
 }
 
-// accept stores a batch's samples and up-samples and returns it with what was new.
+// accept stores a batch as the product's store does: samples, up-samples and the
+// watermark as series, the rest in the journal. It returns what was new.
 func (w *world) accept(b sample.Batch, at int64) sample.Batch {
 	facts := func(name string) labels.Labels {
 		return labels.FromStrings(labels.MetricName, name, "customer", b.Source.Customer, "source", b.Source.Name)
+	}
+	record := func(key string, r journal.Record) {
+		if !w.noted[key] {
+			w.noted[key] = true
+			r.Customer, r.Source = b.Source.Customer, b.Source.Name
+			w.records = append(w.records, r)
+		}
+	}
+	who := b.Source.Customer + "/" + b.Source.Name + " "
+	record(who+"contact", journal.Record{Kind: journal.KindContact, Arrive: at})
+	if !b.FillIn {
+		record(who+"fillin_end", journal.Record{Kind: journal.KindFillInEnd, Arrive: at})
 	}
 	fresh := b.Samples[:0:0]
 	for _, s := range b.Samples {
 		if s.T <= at+(10*time.Minute).Milliseconds() && w.store.Append(s.Labels, s.T, s.V) {
 			fresh = append(fresh, s)
+			record(who+s.Labels.String(), journal.Record{Kind: journal.KindSeries, Labels: s.Labels, T: s.T, Arrive: at})
 		}
 	}
 	b.Samples = fresh
+	for _, end := range b.Ends {
+		record(fmt.Sprint(who, end.Labels, end.T), journal.Record{Kind: journal.KindEnd, Labels: end.Labels, T: end.T, Arrive: at, Reason: end.Reason})
+		w.store.Append(end.Labels, end.T+1, math.Float64frombits(value.StaleNaN))
+	}
 	for _, u := range b.Ups {
 		v := 0.0
 		if u.OK {
@@ -94,7 +115,9 @@ func (w *world) alerts() []OpenAlert {
 	return out
 }
 
-func newWorld() *world { return &world{store: NewMemory(), seen: map[string]bool{}} }
+func newWorld() *world {
+	return &world{store: NewMemory(), seen: map[string]bool{}, noted: map[string]bool{}}
+}
 
 func (w *world) engine(groups []Group) (*Engine, error) {
 	return New(DefaultConfig(), groups, w.store, w, w, metrics.NewSet(), slog.New(slog.DiscardHandler))

@@ -79,13 +79,22 @@ func (v *verdictReader) open(ctx context.Context, q storage.Queryable, j Journal
 	if v.past, err = readPast(j); err != nil {
 		return err
 	}
-	return v.e.recoverSources(ctx, v.past)
+	v.e.useSources(v.past)
+	return nil
 }
 
 func (v *verdictReader) read(ctx context.Context, m []*labels.Matcher) ([]SeriesVerdicts, error) {
 	window := time.Duration(v.e.cfg.RecoverWindow).Milliseconds()
 	for _, metric := range v.rs.metrics() {
 		if err := v.e.rebuildMetric(ctx, metric, v.e.rules, v.past, v.rule.timeOf(v.lo)-window, m...); err != nil {
+			return nil, err
+		}
+	}
+	for _, src := range v.e.sources {
+		if len(src.series) == 0 {
+			continue
+		}
+		if err := v.e.readUps(ctx, v.rule.timeOf(v.lo)-window-v.rule.Interval.Milliseconds(), src, v.rule); err != nil {
 			return nil, err
 		}
 	}
@@ -142,6 +151,7 @@ func (v *verdictReader) series(ctx context.Context, in *instance) (SeriesVerdict
 		}
 		gone = gone || c&cellEnd != 0
 	}
+	in.cells = nil
 	return sv, nil
 }
 
@@ -164,7 +174,11 @@ func (v *verdictReader) first(in *instance) int64 {
 // has it, and the first sample that was read.
 func (v *verdictReader) before(in *instance, k int64) Verdict {
 	seen := true
-	in.eachSource(func(s *source) { seen = seen && s.observed(v.rule.timeOf(k-1), v.rule.timeOf(k)) })
+	for _, j := range in.joins {
+		for _, s := range j.series {
+			seen = seen && s.observed(v.rule.timeOf(k-1), v.rule.timeOf(k))
+		}
+	}
 	if !seen {
 		return VerdictUnobserved
 	}

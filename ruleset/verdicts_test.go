@@ -65,6 +65,35 @@ func TestVerdicts(t *testing.T) {
 	f(read(w, 4, 8), "mmug")
 }
 
+// History that was imported has no contact in the journal; who looked is in its
+// up-samples, however long ago the span is.
+func TestVerdictsOfImportedHistory(t *testing.T) {
+	w := newWorld()
+	l := labels.FromStrings(labels.MetricName, "probe_code", "customer", "acme", "i", "a")
+	up := labels.FromStrings(labels.MetricName, sample.UpMetric, "customer", "acme", "source", "probe")
+	at := func(m int64) int64 { return timelineStart.UnixMilli() + m*60_000 - 30_000 }
+	const month = 30 * 24 * 60
+	for m := int64(1); m <= month; m++ {
+		if m > 20_000 && m <= 20_025 {
+			continue // nobody looked
+		}
+		if m != 30_000 { // looked, and got nothing
+			w.store.Append(l, at(m), 0)
+		}
+		w.store.Append(up, at(m), 1)
+	}
+	w.records = []journal.Record{{Kind: journal.KindSeries, Customer: "acme", Source: "probe", Labels: l, T: at(1)}}
+	rule := parseOne(t, probeRule)[0].Rules[0]
+	got, err := Verdicts(t.Context(), w.store, w, rule, timelineStart, timelineStart.Add(month*time.Minute))
+	if err != nil || len(got) != 1 {
+		t.Fatalf("%v, %v", got, err)
+	}
+	want := strings.Repeat("g", 20_000) + strings.Repeat("u", 25) + strings.Repeat("g", 9_974) + "m" + strings.Repeat("g", month-30_000)
+	if text := letters(got[0].Verdicts); text != want {
+		t.Errorf("%d checks, %d unobserved, %d missing; want %d, 25, 1", len(text), strings.Count(text, "u"), strings.Count(text, "m"), month)
+	}
+}
+
 // A month of one-minute checks takes well under a second.
 func TestVerdictsOfAMonth(t *testing.T) {
 	m := NewMemory()

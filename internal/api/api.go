@@ -37,6 +37,9 @@ type Deps struct {
 	// Sources returns the status of every source.
 	Sources func() any
 	Report  Report
+	// RuleTools look back at rules over the stored samples.
+	RuleTools RuleTools
+	Coverage  Coverage
 
 	Write        http.Handler // remote write
 	Alertmanager http.Handler // serves /alertmanager/…
@@ -59,6 +62,8 @@ func New(d Deps, set *metrics.Set, log *slog.Logger) http.Handler {
 	mux.HandleFunc("GET /api/v1/metadata", func(w http.ResponseWriter, r *http.Request) { serveMetadata(w, r, d.Metadata) })
 	mux.Handle("/alertmanager/", d.Alertmanager)
 	registerIncidents(mux, d.Incidents, d.Acknowledge)
+	registerRuleTools(mux, d.RuleTools)
+	mux.HandleFunc("GET /api/coverage", func(w http.ResponseWriter, r *http.Request) { serveCoverage(w, r, d.Coverage) })
 	mux.HandleFunc("POST /api/slo/report", func(w http.ResponseWriter, r *http.Request) { serveReport(w, r, d.Report) })
 	mux.HandleFunc("GET /api/sources", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, d.Sources()) })
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
@@ -90,7 +95,9 @@ const index = `watchkeeper
 /api/v1/query?query=…            Prometheus's query API (Grafana, promtool query)
 /api/v1/rules /api/v1/alerts     rules and alerts with their contract rows
 /api/incidents                   incidents with their events and deliveries
+/api/rules/explain?alert=…       why an alert did or did not fire, check by check
 /api/sources                     sources, when each last delivered
+/api/coverage                    resources and contract rows: watched, or why not
 /alertmanager/api/v2             Alertmanager's API (amtool --alertmanager.url=…/alertmanager)
 /metrics /-/healthy /-/ready     this server
 `

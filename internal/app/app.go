@@ -189,8 +189,8 @@ func (a *App) buildServers(cfg *config.Config) error {
 		LookbackDelta: lookbackDelta, ListenAddress: a.apiListener.Addr().String(),
 		Version: a.version, Started: a.started,
 		Rules: rulesView{a}, Metadata: metadataView{a}, Incidents: a.router.Incidents(), Acknowledge: a.acknowledge,
-		Sources: func() any { return a.pipeline.Sources() }, Report: a.report,
-		Write: a.write.HTTP(a.sender), Alertmanager: am, Metrics: a.writeMetrics, Ready: a.readiness, Reload: a.Reload,
+		Sources: func() any { return a.pipeline.Sources() }, Report: a.report, RuleTools: NewRuleTools(a.store, a.rules, a.now), Coverage: a.coverage(),
+		Write: a.write.HTTP(a.sender), Alertmanager: a.fromKnown(am), Metrics: a.writeMetrics, Ready: a.readiness, Reload: a.Reload,
 	}, a.set, a.log)
 	a.http = &http.Server{
 		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"watchkeeper/internal/app/apptest"
 	sim "watchkeeper/internal/sim/aliyun"
@@ -99,8 +98,8 @@ func TestReadOnlyDataFolder(t *testing.T) {
 // failed try is counted, and the right key works without a restart.
 func TestWrongAccessKey(t *testing.T) {
 	t.Parallel()
-	_, _, address := cloud(t, nil)
-	dir := files(t, map[string]string{"watchkeeper.yml": listeners + account(address), "cloud-secret": "not-the-secret"})
+	c := cloud(t)
+	dir := files(t, map[string]string{"watchkeeper.yml": listeners + c.customer(), "cloud-secret": "not-the-secret"})
 	s := serve(t, filepath.Join(dir, "watchkeeper.yml"))
 	apptest.Until(t, "failed calls in the metrics", func() bool { return sum(s, "watchkeeper_aliyun_call_failures_total{") >= 2 })
 	apptest.Until(t, "failed collections in the metrics", func() bool { return sum(s, "watchkeeper_exporters_collection_failures_total{") > 0 })
@@ -132,18 +131,12 @@ func TestUnreachableCloud(t *testing.T) {
 // The cloud throttles, cuts connections and answers nonsense, and recovers.
 func TestFailingCloudRecovers(t *testing.T) {
 	t.Parallel()
-	_, _, address := cloud(t, func(c *sim.Server, _ string, _ time.Time) error {
-		if err := c.Inject(sim.Throttle{When: sim.When{Count: 3}}); err != nil {
-			return err
-		}
-		for _, kind := range []sim.OutageKind{sim.InternalError, sim.Reset, sim.Truncated, sim.NotJSON} {
-			if err := c.Inject(sim.Outage{When: sim.When{Count: 2}, Kind: kind}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	dir := files(t, map[string]string{"watchkeeper.yml": listeners + account(address), "cloud-secret": cloudKey.Secret})
+	c := cloud(t)
+	c.inject(t, sim.Throttle{When: sim.When{Count: 3}})
+	for _, kind := range []sim.OutageKind{sim.InternalError, sim.Reset, sim.Truncated, sim.NotJSON} {
+		c.inject(t, sim.Outage{When: sim.When{Count: 2}, Kind: kind})
+	}
+	dir := files(t, map[string]string{"watchkeeper.yml": listeners + c.customer(), "cloud-secret": cloudKey.Secret})
 	s := serve(t, filepath.Join(dir, "watchkeeper.yml"))
 	apptest.Until(t, "samples after the faults", func() bool { return len(query(s, "aliyun_ecs_cpu_utilization_percent")) == 2 })
 	if sum(s, "watchkeeper_aliyun_call_failures_total{") == 0 {

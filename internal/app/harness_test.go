@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +26,16 @@ import (
 	"watchkeeper/internal/config"
 	sim "watchkeeper/internal/sim/aliyun"
 )
+
+// TestMain lets more tests run at once than there are processors: they wait
+// more than they compute.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 // secrets are what the tests' configurations hold and nobody may ever read again.
 var secrets = []string{cloudKey.Secret, erpToken, shopToken, "hook-secret"}
@@ -178,26 +190,58 @@ ingest:
   listen: "127.0.0.1:0"
 `
 
-// cloud starts a simulated account with two instances.
-func cloud(t *testing.T, inject func(s *sim.Server, instance string, start time.Time) error) (s *sim.Server, instance, address string) {
+// cloudAccount is a simulated cloud account whose clock a test moves on to publish
+// what is late: how fast the machine is does not matter then.
+type cloudAccount struct {
+	*sim.Server
+	instance, address string // of an instance; of the API
+	start             time.Time
+	ahead             atomic.Int64 // of the account's clock, as a time.Duration
+}
+
+// cloud starts an account with two instances.
+func cloud(t *testing.T) *cloudAccount {
 	t.Helper()
+	c := &cloudAccount{start: time.Now()}
 	delay := sim.Delay{Min: time.Second, Max: 2 * time.Second}
-	s, err := sim.New(sim.Config{Seed: 3, Keys: []sim.Key{cloudKey}, Regions: []string{"cn-hangzhou"}, ECSInstances: 2, PointDelay: &delay})
+	var err error
+	c.Server, err = sim.New(sim.Config{
+		Seed: 3, Keys: []sim.Key{cloudKey}, Regions: []string{"cn-hangzhou"}, ECSInstances: 2, PointDelay: &delay,
+		Now: func() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	instance = s.Instances("acs_ecs_dashboard")[0]
-	if inject != nil {
-		if err := inject(s, instance, time.Now()); err != nil {
+	c.instance = c.Instances("acs_ecs_dashboard")[0]
+	srv := httptest.NewServer(c)
+	t.Cleanup(srv.Close)
+	c.address = strings.TrimPrefix(srv.URL, "http://")
+	return c
+}
+
+// minute is the n-th minute from that of the start.
+func (c *cloudAccount) minute(n int) time.Time {
+	return c.start.Truncate(time.Minute).Add(time.Duration(n) * time.Minute)
+}
+
+// until is how late the point of minute n is when it is published once the
+// account's clock is so far ahead.
+func (c *cloudAccount) until(n int, ahead time.Duration) time.Duration {
+	return c.start.Add(ahead - time.Minute).Sub(c.minute(n))
+}
+
+func (c *cloudAccount) inject(t *testing.T, faults ...sim.Fault) {
+	t.Helper()
+	for _, f := range faults {
+		if err := c.Inject(f); err != nil {
 			t.Fatal(err)
 		}
 	}
-	srv := httptest.NewServer(s)
-	t.Cleanup(srv.Close)
-	return s, instance, strings.TrimPrefix(srv.URL, "http://")
 }
 
-// account is the configuration of a customer with one simulated account.
+// customer is the configuration of a customer with this account.
+func (c *cloudAccount) customer() string { return account(c.address) }
+
 func account(address string) string {
 	return fmt.Sprintf(`
 customers:

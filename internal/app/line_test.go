@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,33 +19,33 @@ import (
 // webhook tells it, and tells the recovery.
 func TestBreachBecomesIncidentAndWebhook(t *testing.T) {
 	t.Parallel()
-	var minute func(n int) time.Time
-	recovery := 3 * time.Second
-	_, instance, address := cloud(t, func(s *sim.Server, instance string, start time.Time) error {
-		now := start.Truncate(time.Minute)
-		minute = func(n int) time.Time { return now.Add(time.Duration(n) * time.Minute) }
-		at := func(n int, d time.Duration) time.Duration { return start.Add(d).Sub(minute(n)) }
-		return s.Inject(sim.Breach{
-			Instance: instance, Metric: "CPUUtilization", From: minute(-10), To: minute(-3), Value: 97,
-			Missing: []time.Time{minute(-8)},
-			Late: map[time.Time]time.Duration{
-				minute(-5): at(-5, time.Second),
-				minute(-2): at(-2, recovery), minute(-1): at(-1, recovery), minute(0): at(0, recovery),
-			},
-		})
+	c := cloud(t)
+	const late, recovery = time.Hour, 2 * time.Hour
+	c.inject(t, sim.Breach{
+		Instance: c.instance, Metric: "CPUUtilization", From: c.minute(-10), To: c.minute(-3), Value: 97,
+		Missing: []time.Time{c.minute(-8)},
+		Late: map[time.Time]time.Duration{
+			c.minute(-5): c.until(-5, late),
+			c.minute(-2): c.until(-2, recovery), c.minute(-1): c.until(-1, recovery), c.minute(0): c.until(0, recovery),
+		},
 	})
 	tickets, routing := hook(t)
-	dir := files(t, map[string]string{"watchkeeper.yml": listeners + account(address) + routing, "cloud-secret": cloudKey.Secret})
+	dir := files(t, map[string]string{"watchkeeper.yml": listeners + c.customer() + routing, "cloud-secret": cloudKey.Secret})
 	s := serve(t, filepath.Join(dir, "watchkeeper.yml"))
 
 	apptest.Until(t, "firing is told", func() bool { return len(tickets.Messages()) > 0 })
+	c.ahead.Store(int64(late))
+	apptest.Until(t, "the late point", func() bool {
+		return len(query(s, fmt.Sprintf(`last_over_time(aliyun_ecs_cpu_utilization_percent{instance=%q}[59s] @ %d)`, c.instance, c.minute(-5).Unix()))) == 1
+	})
+	c.ahead.Store(int64(recovery))
 	d := s.incident(incident.Resolved)
 
-	if d.Customer != "acme" || d.ContractRow != "ecs-cpu" || d.ContractLiteral != "每分钟检测一次, 连续三次>=90%" || d.Identity.Get("instance") != instance {
+	if d.Customer != "acme" || d.ContractRow != "ecs-cpu" || d.ContractLiteral != "每分钟检测一次, 连续三次>=90%" || d.Identity.Get("instance") != c.instance {
 		t.Errorf("incident of the wrong row or resource: %+v", d.Incident)
 	}
 	// -9 breach, -8 missing, -7 and -6 breach: the third breach is at -6 whatever came late.
-	if want := minute(-6); !d.StartedAt.Equal(want) {
+	if want := c.minute(-6); !d.StartedAt.Equal(want) {
 		t.Errorf("started at %s, want %s", d.StartedAt, want)
 	}
 	if len(d.Samples) == 0 {
@@ -56,7 +57,7 @@ func TestBreachBecomesIncidentAndWebhook(t *testing.T) {
 		t.Errorf("told %s then %s in version %q, want firing then resolved in version 4", first.Status, last.Status, first.Version)
 	}
 	got := first.Alerts[0]
-	want := map[string]string{"alertname": "ECSCPUUtilizationHigh", "customer": "acme", "instance": instance, "product": "ecs", "region": "cn-hangzhou", "severity": "average"}
+	want := map[string]string{"alertname": "ECSCPUUtilizationHigh", "customer": "acme", "instance": c.instance, "product": "ecs", "region": "cn-hangzhou", "severity": "average"}
 	if diff := cmp.Diff(want, got.Labels); diff != "" {
 		t.Errorf("labels told (-want +got):\n%s", diff)
 	}
@@ -74,20 +75,23 @@ func TestBreachBecomesIncidentAndWebhook(t *testing.T) {
 // resolved, and one message that tells both.
 func TestBreachAndRecoveryInOnePoll(t *testing.T) {
 	t.Parallel()
-	_, _, address := cloud(t, func(s *sim.Server, instance string, start time.Time) error {
-		now := start.Truncate(time.Minute)
-		late := map[time.Time]time.Duration{}
-		for n := -9; n <= 0; n++ {
-			m := now.Add(time.Duration(n) * time.Minute)
-			late[m] = start.Add(6 * time.Second).Sub(m)
-		}
-		return s.Inject(sim.Breach{
-			Instance: instance, Metric: "CPUUtilization", From: now.Add(-9 * time.Minute), To: now.Add(-5 * time.Minute), Value: 97, Late: late,
-		})
+	c := cloud(t)
+	const together = time.Hour
+	late := map[time.Time]time.Duration{}
+	for n := -9; n <= 0; n++ {
+		late[c.minute(n)] = c.until(n, together)
+	}
+	c.inject(t, sim.Breach{
+		Instance: c.instance, Metric: "CPUUtilization", From: c.minute(-10), To: c.minute(-5), Value: 97, Late: late,
 	})
 	tickets, routing := hook(t)
-	dir := files(t, map[string]string{"watchkeeper.yml": listeners + account(address) + routing, "cloud-secret": cloudKey.Secret})
+	dir := files(t, map[string]string{"watchkeeper.yml": listeners + c.customer() + routing, "cloud-secret": cloudKey.Secret})
 	s := serve(t, filepath.Join(dir, "watchkeeper.yml"))
+	// What the first contact brings tells of the past only; let it pass.
+	apptest.Until(t, "the first samples", func() bool { return len(query(s, "aliyun_ecs_cpu_utilization_percent offset 10m")) == 2 })
+	polled := c.Calls()["Cms.DescribeMetricList"]
+	apptest.Until(t, "two polls more", func() bool { return c.Calls()["Cms.DescribeMetricList"] > 3*polled+10 })
+	c.ahead.Store(int64(together))
 
 	d := s.incident(incident.Resolved)
 	apptest.Until(t, "a message", func() bool { return len(tickets.Messages()) > 0 })

@@ -76,3 +76,17 @@ func (a *App) customerOf(r *http.Request) string {
 	}
 	return config.DefaultCustomer
 }
+
+// fromKnown refuses alerts that are pushed with a token that nobody has; they
+// would become incidents of another customer.
+func (a *App) fromKnown(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token, given := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if _, known := a.sender(token); given && !known && r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/alerts") {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			http.Error(w, "no valid bearer token", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}

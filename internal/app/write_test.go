@@ -213,3 +213,56 @@ func TestRestart(t *testing.T) {
 		t.Errorf("after the second restart: %d open of %d, want 1 of 2", len(open), len(all))
 	}
 }
+
+// Alerts that others push belong to the token's customer, whatever they say.
+func TestPushedAlerts(t *testing.T) {
+	t.Parallel()
+	tickets, routing := hook(t)
+	s := serve(t, pushConfig(t, routing))
+	push := func(token, alertname string) int {
+		t.Helper()
+		body := fmt.Sprintf(`[{"labels": {"alertname": %q, "customer": "shop", "severity": "high"}, "annotations": {"summary": "from outside"}}]`, alertname)
+		code, _ := apptest.Post(t, s.URL()+"/alertmanager/api/v2/alerts", "application/json", body, "Authorization", "Bearer "+token)
+		return code
+	}
+	if code := push("wrong-token-0123456789", "Forged"); code != http.StatusUnauthorized {
+		t.Errorf("pushed with a wrong token: %d, want 401", code)
+	}
+	if code := push(erpToken, "Outside"); code != http.StatusOK {
+		t.Errorf("pushed: %d", code)
+	}
+	d := s.incident(incident.Firing)
+	if d.Customer != "erp" || d.Alert != "Outside" || d.Labels.Get("customer") != "erp" {
+		t.Errorf("incident: %+v", d.Incident)
+	}
+	apptest.Until(t, "told", func() bool { return len(tickets.Messages()) == 1 })
+}
+
+// Prometheus's own rules in a rule file run beside ours: what a recording rule
+// makes can be asked for, and an alerting rule makes incidents.
+func TestPlainRules(t *testing.T) {
+	t.Parallel()
+	_, routing := hook(t)
+	file := pushConfig(t, routing)
+	write(t, filepath.Join(filepath.Dir(file), "rules.yml"), `
+groups:
+- name: plain
+  interval: 1s
+  rules:
+  - {record: "queue:length:sum", expr: sum by (customer) (queue_length)}
+  - {alert: QueuesLong, expr: "queue:length:sum > 10", for: 1s, labels: {severity: high}, annotations: {summary: "{{ $value }} waiting"}}
+`)
+	s := serve(t, file)
+	apptest.WriteV1(t, s.IngestURL(), erpToken, append(points(queue("mail"), 9), points(queue("web"), 8)...)...)
+	apptest.WriteV1(t, s.IngestURL(), shopToken, points(queue("mail"), 3)...)
+	d := s.incident(incident.Firing)
+	if d.Customer != "erp" || d.Alert != "QueuesLong" || d.Annotations.Get("summary") != "17 waiting" {
+		t.Errorf("incident: %+v", d.Incident)
+	}
+	if got := query(s, `{__name__="queue:length:sum"}`); len(got) != 2 {
+		t.Errorf("recorded: %v", got)
+	}
+	if got := ruleNames(s); got != "queue:length:sum QueuesLong" {
+		t.Errorf("rules shown: %s", got)
+	}
+}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"os"
 	"time"
 
@@ -33,7 +34,7 @@ everything was seen.`,
 				}
 			}
 			err := demo.Run(cmd.Context(), cfg, cmd.OutOrStdout())
-			if err == demo.ErrIncomplete && cfg.For == 0 {
+			if errors.Is(err, demo.ErrIncomplete) && cfg.For == 0 {
 				return nil // stopped by hand
 			}
 			return err

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"strconv"
@@ -47,7 +48,9 @@ func (s *dataSource) incident(cmd *cobra.Command, id int64) (d *incident.Detail,
 		return d, cl.get(cmd.Context(), "/api/incidents/"+strconv.FormatInt(id, 10), d)
 	}
 	err = s.withIncidents(cmd, func(store *incident.Store) error {
-		d, err = store.Get(cmd.Context(), id)
+		if d, err = store.Get(cmd.Context(), id); errors.Is(err, incident.ErrNotFound) {
+			return fmt.Errorf("no incident %d", id)
+		}
 		return err
 	})
 	return d, err

@@ -86,13 +86,22 @@ Exit codes: 0 done, 1 failed or the answer is bad, 2 wrong usage or configuratio
 func wrapArgs(c *cobra.Command) {
 	if check := c.Args; check != nil {
 		c.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
+			err := check(cmd, args)
+			// Cobra looks at these two later, where their errors cannot be told
+			// from those of the command.
+			if err == nil {
+				err = cmd.ValidateRequiredFlags()
+			}
+			if err == nil {
+				err = cmd.ValidateFlagGroups()
+			}
+			if err != nil {
 				return usagef("%w; see '%s --help'", err, cmd.CommandPath())
 			}
 			return nil
 		}
 	}
-	if c.HasSubCommands() && c.Run == nil && c.RunE == nil && c.HasParent() {
+	if c.HasSubCommands() && c.Run == nil && c.RunE == nil {
 		c.RunE = func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usagef("unknown command %q for %q; see '%s --help'", args[0], cmd.CommandPath(), cmd.CommandPath())
@@ -107,9 +116,10 @@ func wrapArgs(c *cobra.Command) {
 
 func newVersion(version string) *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Use:     "version",
+		Short:   "Print the version",
+		Example: `  watchkeeper version`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "watchkeeper", version)
 			return err

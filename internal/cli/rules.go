@@ -20,7 +20,8 @@ func newRules() *cobra.Command {
 		Use:   "rules",
 		Short: "The rules by which samples are judged",
 	}
-	c.AddCommand(newRulesList(), newRulesTest())
+	c.AddCommand(newRulesList(), newRulesTest(), newRulesReplay(), newRulesExplain(), newRulesDiff(),
+		newRulesExport(), newRulesCheck(), newRulesCoverage(), newRulesDeviations())
 	return c
 }
 

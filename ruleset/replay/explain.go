@@ -4,17 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/promql/parser"
 
-	"watchkeeper/internal/journal"
 	"watchkeeper/ruleset"
 )
 
@@ -23,6 +19,9 @@ const MaxExplained = 20
 
 // ErrNoAlert says that no rule has the name, or that it watches nothing that matches.
 var ErrNoAlert = errors.New("no such alert")
+
+// ErrQuestion says that the question itself is wrong.
+var ErrQuestion = errors.New("cannot be answered")
 
 // Question asks why an alert did or did not fire.
 type Question struct {
@@ -95,7 +94,7 @@ func Explain(ctx context.Context, groups []ruleset.Group, q queryable, past Past
 				return nil, err
 			}
 			if out = append(out, es...); len(out) > MaxExplained {
-				return nil, fmt.Errorf("%s: more than %d alerts match; add labels", ask.Alert, MaxExplained)
+				return nil, fmt.Errorf("%w: more than %d alerts match %s; add labels", ErrQuestion, MaxExplained, ask.Alert)
 			}
 		}
 	}
@@ -113,14 +112,14 @@ func parseAlert(s string) (name string, ms []*labels.Matcher, err error) {
 	name, rest, found := strings.Cut(s, "{")
 	name = strings.TrimSpace(name)
 	if name == "" {
-		return "", nil, fmt.Errorf("%q: want ALERT{labels}", s)
+		return "", nil, fmt.Errorf("%w: %q: want ALERT{labels}", ErrQuestion, s)
 	}
 	if !found || strings.TrimSpace(rest) == "}" {
 		return name, nil, nil
 	}
 	ms, err = parser.NewParser(parser.Options{}).ParseMetricSelector("{" + rest)
 	if err != nil {
-		return "", nil, fmt.Errorf("%q: %w", s, err)
+		return "", nil, fmt.Errorf("%w: %q: %w", ErrQuestion, s, err)
 	}
 	return name, ms, nil
 }
@@ -139,7 +138,7 @@ func explainRule(ctx context.Context, r *ruleset.Rule, q queryable, past Past, a
 			continue
 		}
 		if len(out) == MaxExplained {
-			return nil, fmt.Errorf("%s: more than %d alerts match; add labels", ask.Alert, MaxExplained)
+			return nil, fmt.Errorf("%w: more than %d alerts match %s; add labels", ErrQuestion, MaxExplained, ask.Alert)
 		}
 		e, err := explainAlert(ctx, r, q, past, ask, sv)
 		if err != nil {
@@ -159,7 +158,7 @@ func explainAlert(ctx context.Context, r *ruleset.Rule, q queryable, past Past, 
 		e.Literal = r.Contract.Literal
 	}
 	shown := max(0, len(sv.Verdicts)-max(1, ask.Checks))
-	view, err := readView(ctx, r, q, past, sv.Identity)
+	view, err := newView(r, q, past, sv.Identity)
 	if err != nil {
 		return e, err
 	}
@@ -171,7 +170,7 @@ func explainAlert(ctx context.Context, r *ruleset.Rule, q queryable, past Past, 
 		}
 		t := sv.First + int64(i)*sv.Interval.Milliseconds()
 		c := Check{Check: time.UnixMilli(t).UTC(), Verdict: v.String(), Settled: t+r.Lateness.Milliseconds() <= ask.Now.UnixMilli()}
-		if i >= shown || ended(sv, i) {
+		if i >= shown || ended(sv, i) || view.marked(t, nil) {
 			if c.Samples, err = view.samples(ctx, t); err != nil {
 				return e, err
 			}
@@ -185,7 +184,7 @@ func explainAlert(ctx context.Context, r *ruleset.Rule, q queryable, past Past, 
 			c.Verdict, c.Why = ruleset.VerdictOpen.String(), f.step(ruleset.VerdictOpen)
 		default:
 			c.Why = f.step(v)
-			if ended(sv, i) && view.endsWithin(t, c.Samples) {
+			if view.marked(t, c.Samples) || ended(sv, i) && view.stale(t, c.Samples) {
 				c.Why += "; " + f.end(view.reason(t))
 			}
 		}
@@ -211,137 +210,4 @@ func inFlight(r *ruleset.Rule, v ruleset.Verdict, t, now int64) bool {
 // hasNaN says whether the check is missing for a NaN, which is known at once.
 func hasNaN(samples []Sample) bool {
 	return slices.ContainsFunc(samples, func(s Sample) bool { return s.Value == "NaN" })
-}
-
-// view reads the samples that an identity's checks look at.
-type view struct {
-	r    *ruleset.Rule
-	q    queryable
-	id   labels.Labels
-	sels []operandSelector
-	late []journal.Record
-	ends []journal.Record
-}
-
-// operandSelector is a selector of the expression with its slot.
-type operandSelector struct {
-	matchers       []*labels.Matcher
-	offset, window int64 // ms
-}
-
-func readView(_ context.Context, r *ruleset.Rule, q queryable, past Past, id labels.Labels) (*view, error) {
-	v := &view{r: r, q: q, id: id}
-	expr, err := parser.NewParser(parser.Options{}).ParseExpr(r.Expr)
-	if err != nil {
-		return nil, err
-	}
-	parser.Inspect(expr, func(n parser.Node, path []parser.Node) error {
-		if vs, ok := n.(*parser.VectorSelector); ok {
-			v.sels = append(v.sels, operandOf(r, vs, path))
-		}
-		return nil
-	})
-	err = past.Each(func(rec journal.Record) error {
-		switch {
-		case rec.Kind == journal.KindLate && v.mine(rec.Labels) && strings.HasPrefix(rec.Reason, r.ID()+" "):
-			v.late = append(v.late, rec)
-		case rec.Kind == journal.KindEnd && v.mine(rec.Labels):
-			v.ends = append(v.ends, rec)
-		}
-		return nil
-	})
-	return v, err
-}
-
-func operandOf(r *ruleset.Rule, vs *parser.VectorSelector, path []parser.Node) operandSelector {
-	o := operandSelector{matchers: vs.LabelMatchers, offset: vs.OriginalOffset.Milliseconds()}
-	for _, p := range path {
-		switch p := p.(type) {
-		case *parser.MatrixSelector:
-			o.window += p.Range.Milliseconds()
-		case *parser.SubqueryExpr:
-			o.window += p.Range.Milliseconds()
-			o.offset += p.OriginalOffset.Milliseconds()
-		}
-	}
-	if o.window == 0 {
-		o.window = r.Interval.Milliseconds()
-		for _, m := range vs.LabelMatchers {
-			if d, ok := r.Lookback[m.Value]; ok && m.Name == labels.MetricName {
-				o.window = d.Milliseconds()
-			}
-		}
-	}
-	return o
-}
-
-// mine says whether a series is an operand of the identity: they agree in the
-// labels that both have.
-func (v *view) mine(l labels.Labels) bool {
-	ok := true
-	v.id.Range(func(own labels.Label) {
-		if has := l.Get(own.Name); has != "" && has != own.Value {
-			ok = false
-		}
-	})
-	return ok
-}
-
-// samples reads what lies in the slot of the check at t, by series and time.
-func (v *view) samples(ctx context.Context, t int64) ([]Sample, error) {
-	out := []Sample{}
-	for _, sel := range v.sels {
-		err := readPoints(ctx, v.q, t-sel.offset-sel.window+1, t-sel.offset, sel.matchers, func(l labels.Labels, at int64, val float64) {
-			if !v.mine(l) {
-				return
-			}
-			s := Sample{Series: l.String(), Time: time.UnixMilli(at).UTC(), Value: sampleValue(val)}
-			for _, rec := range v.late {
-				if rec.T == at && labels.Equal(rec.Labels, l) {
-					s.Arrived, s.TooLate = time.UnixMilli(rec.Arrive).UTC(), v.tooLate(rec, t)
-				}
-			}
-			if !slices.Contains(out, s) {
-				out = append(out, s)
-			}
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
-// tooLate says whether a late sample came after the check at t had settled, which
-// the record's reason names.
-func (v *view) tooLate(rec journal.Record, t int64) bool {
-	i := strings.LastIndexByte(rec.Reason, ' ')
-	through, err := strconv.ParseInt(rec.Reason[i+1:], 10, 64)
-	return err == nil && t <= through
-}
-
-func sampleValue(v float64) string {
-	if value.IsStaleNaN(v) {
-		return "stale"
-	}
-	return formatValue(v)
-}
-
-// endsWithin says whether the series ended in the slot of the check at t.
-func (v *view) endsWithin(t int64, samples []Sample) bool {
-	lo := t - v.r.Interval.Milliseconds()
-	return slices.ContainsFunc(v.ends, func(r journal.Record) bool { return r.T > lo && r.T <= t }) ||
-		slices.ContainsFunc(samples, func(s Sample) bool { return s.Value == "stale" && s.Time.UnixMilli() > lo })
-}
-
-// reason is why the series ended at or shortly before the check at t.
-func (v *view) reason(t int64) string {
-	best := int64(math.MinInt64)
-	reason := "stale marker"
-	for _, r := range v.ends {
-		if r.T <= t && r.T > best && r.T > t-2*v.r.Interval.Milliseconds() {
-			best, reason = r.T, r.Reason
-		}
-	}
-	return reason
 }

@@ -3,6 +3,7 @@ package replay
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"math"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/storage"
 
 	"watchkeeper/internal/journal"
@@ -26,6 +28,7 @@ func durationOf(d time.Duration) model.Duration { return model.Duration(d) }
 type world struct {
 	store   *ruleset.Memory
 	records []journal.Record
+	noted   map[string]bool // keys of the records that stand there once
 	logs    Logs
 	out     lineWriter
 	seen    map[string]bool // IDs of the entries taken
@@ -37,7 +40,7 @@ type world struct {
 func newWorld(w io.Writer, logs Logs) *world {
 	return &world{
 		store: ruleset.NewMemory(), logs: logs, out: lineWriter{out: bufio.NewWriter(w)},
-		seen: map[string]bool{}, last: map[string]int{},
+		noted: map[string]bool{}, seen: map[string]bool{}, last: map[string]int{},
 	}
 }
 
@@ -112,11 +115,13 @@ func (w *world) finish() error {
 	return w.out.out.Flush()
 }
 
-// accept stores a batch at engine time at, as the product's store would, and
-// returns it with what was new.
+// accept stores a batch at engine time at as the product's store would: samples,
+// up-samples and the watermark as series, the rest in the journal. It returns what
+// was new and how many samples were refused.
 func (w *world) accept(b sample.Batch, at int64) (accepted sample.Batch, refused int) {
-	fact := func(name string, t int64, v float64) {
-		w.store.Append(labels.FromStrings(labels.MetricName, name, "customer", b.Source.Customer, "source", b.Source.Name), t, v)
+	w.journalOnce(b.Source, journal.Record{Kind: journal.KindContact, Arrive: at}, "")
+	if !b.FillIn {
+		w.journalOnce(b.Source, journal.Record{Kind: journal.KindFillInEnd, Arrive: at}, "")
 	}
 	fresh := b.Samples[:0:0]
 	for _, s := range b.Samples {
@@ -125,11 +130,36 @@ func (w *world) accept(b sample.Batch, at int64) (accepted sample.Batch, refused
 			refused++
 		case w.store.Append(s.Labels, s.T, s.V):
 			fresh = append(fresh, s)
+			w.journalOnce(b.Source, journal.Record{Kind: journal.KindSeries, Labels: s.Labels, T: s.T, Arrive: at}, s.Labels.String())
 		case !w.holds(s):
 			refused++
 		}
 	}
 	b.Samples = fresh
+	for _, end := range b.Ends {
+		w.journalOnce(b.Source, journal.Record{Kind: journal.KindEnd, Labels: end.Labels, T: end.T, Arrive: at, Reason: end.Reason}, fmt.Sprint(end.Labels, end.T))
+		w.store.Append(end.Labels, end.T+1, math.Float64frombits(value.StaleNaN))
+	}
+	w.acceptFacts(b, at)
+	return b, refused
+}
+
+// journalOnce keeps a record of the source unless it has one of this kind and key.
+func (w *world) journalOnce(src sample.Source, r journal.Record, key string) {
+	key = fmt.Sprint(r.Kind, "\x00", src.Customer, "\x00", src.Name, "\x00", key)
+	if w.noted[key] {
+		return
+	}
+	w.noted[key] = true
+	r.Customer, r.Source = src.Customer, src.Name
+	w.records = append(w.records, r)
+}
+
+// acceptFacts stores up-samples and the watermark.
+func (w *world) acceptFacts(b sample.Batch, at int64) {
+	fact := func(name string, t int64, v float64) {
+		w.store.Append(labels.FromStrings(labels.MetricName, name, "customer", b.Source.Customer, "source", b.Source.Name), t, v)
+	}
 	for _, u := range b.Ups {
 		v := 0.0
 		if u.OK {
@@ -144,7 +174,6 @@ func (w *world) accept(b sample.Batch, at int64) (accepted sample.Batch, refused
 	default:
 		fact(sample.WatermarkMetric, at, float64(b.Watermark)/1000)
 	}
-	return b, refused
 }
 
 // holds says whether exactly this sample is stored.

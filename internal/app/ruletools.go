@@ -1,0 +1,155 @@
+package app
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"sync"
+	"time"
+
+	"watchkeeper/internal/api"
+	"watchkeeper/internal/storage"
+	"watchkeeper/ruleset"
+	"watchkeeper/ruleset/replay"
+)
+
+// ruleTools answers questions about rules from a store, one at a time: each may
+// read all of it.
+type ruleTools struct {
+	store  *storage.Store
+	groups func() []ruleset.Group
+	now    func() time.Time
+
+	mu sync.Mutex // held while a question is answered
+}
+
+// NewRuleTools looks back at rules over a store. Now is engine time: the clock of a
+// running server, Newest of a stopped one's store.
+func NewRuleTools(store *storage.Store, groups func() []ruleset.Group, now func() time.Time) api.RuleTools {
+	return &ruleTools{store: store, groups: groups, now: now}
+}
+
+// Newest is the time of the newest thing that a store holds: when its server was
+// last alive, as far as anything tells.
+func Newest(store *storage.Store) time.Time {
+	if t := store.MaxTime(); t != math.MinInt64 {
+		return time.UnixMilli(t).UTC()
+	}
+	return time.UnixMilli(0).UTC()
+}
+
+// begin returns when the store's samples begin.
+func (t *ruleTools) begin() time.Time {
+	if first := t.store.MinTime(); first != math.MaxInt64 {
+		return time.UnixMilli(first).UTC()
+	}
+	return t.now()
+}
+
+// Explain implements api.RuleTools.
+func (t *ruleTools) Explain(ctx context.Context, w io.Writer, alert string, at time.Time, checks int) error {
+	return t.alone(func() error {
+		es, err := replay.Explain(ctx, t.groups(), t.store, t.store.Journal(), replay.Question{
+			Alert: alert, At: at, Checks: checks, Now: t.now(), Begin: t.begin(),
+		})
+		switch {
+		case errors.Is(err, replay.ErrNoAlert):
+			return fmt.Errorf("%w: %w", api.ErrNotFound, err)
+		case errors.Is(err, replay.ErrQuestion):
+			return fmt.Errorf("%w: %w", api.ErrInvalid, err)
+		case err != nil:
+			return err
+		}
+		return json.NewEncoder(w).Encode(es)
+	})
+}
+
+// Replay implements api.RuleTools.
+func (t *ruleTools) Replay(ctx context.Context, w io.Writer, q api.ReplayRequest) error {
+	groups, err := parseRules(q.Rules)
+	if err != nil {
+		return err
+	}
+	if !q.From.Before(q.To) {
+		return fmt.Errorf("%w: from %s is not before to %s", api.ErrInvalid, q.From.Format(time.RFC3339), q.To.Format(time.RFC3339))
+	}
+	return t.alone(func() error {
+		entries, err := t.settled(ctx, groups, q.From, q.To, q.Begin)
+		if err != nil {
+			return err
+		}
+		out := bufio.NewWriter(w)
+		if err := replay.WriteLines(out, entries); err != nil {
+			return err
+		}
+		return out.Flush()
+	})
+}
+
+// Diff implements api.RuleTools.
+func (t *ruleTools) Diff(ctx context.Context, w io.Writer, q api.DiffRequest) error {
+	before, err := parseRules(q.Old)
+	if err != nil {
+		return err
+	}
+	after, err := parseRules(q.New)
+	if err != nil {
+		return err
+	}
+	if q.Until.IsZero() {
+		q.Until = t.now()
+	}
+	if !q.Since.Before(q.Until) {
+		return fmt.Errorf("%w: since %s is not before until %s", api.ErrInvalid, q.Since.Format(time.RFC3339), q.Until.Format(time.RFC3339))
+	}
+	return t.alone(func() error {
+		old, err := t.settled(ctx, before, q.Since, q.Until, time.Time{})
+		if err != nil {
+			return fmt.Errorf("old rules: %w", err)
+		}
+		next, err := t.settled(ctx, after, q.Since, q.Until, time.Time{})
+		if err != nil {
+			return fmt.Errorf("new rules: %w", err)
+		}
+		d := replay.Compare(old, next)
+		d.Since, d.Until = q.Since.UTC(), q.Until.UTC()
+		return json.NewEncoder(w).Encode(d)
+	})
+}
+
+func (t *ruleTools) settled(ctx context.Context, groups []ruleset.Group, from, to, begin time.Time) ([]ruleset.Entry, error) {
+	if first := t.begin(); begin.Before(first) {
+		begin = first
+	}
+	return replay.Settled(ctx, groups, t.store, t.store.Journal(), replay.Span{From: from, To: to, Begin: begin, Now: t.now()})
+}
+
+// alone refuses a question while another one is being answered.
+func (t *ruleTools) alone(fn func() error) error {
+	if !t.mu.TryLock() {
+		return fmt.Errorf("%w: another replay, explanation or comparison is under way; try again", api.ErrBusy)
+	}
+	defer t.mu.Unlock()
+	return fn()
+}
+
+// parseRules reads rule files and leaves out what counts no checks.
+func parseRules(files []api.RuleFile) ([]ruleset.Group, error) {
+	var all []ruleset.Group
+	for _, f := range files {
+		groups, err := ruleset.Parse(f.Name, []byte(f.Text))
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", api.ErrInvalid, err)
+		}
+		all = append(all, groups...)
+	}
+	counting, _ := replay.Counting(all)
+	if len(counting) == 0 {
+		return nil, fmt.Errorf("%w: the rule files have no rule with consecutive", api.ErrInvalid)
+	}
+	return counting, nil
+}

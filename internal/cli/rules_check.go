@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"watchkeeper/exporters/aliyun/catalog"
+	"watchkeeper/internal/table"
+	"watchkeeper/ruleset"
+	"watchkeeper/ruleset/contract"
+	"watchkeeper/ruleset/dbpolicy"
+	"watchkeeper/ruleset/lint"
+)
+
+func newRulesCheck() *cobra.Command {
+	var file string
+	var f format
+	c := &cobra.Command{
+		Use:   "check [FILE…]",
+		Short: "Read rules for mistakes that parse",
+		Long: `Reads rule files, or the rules of a configuration (default: the shipped packs), for conditions that never or always
+hold, unknown metrics, units that do not go together, sources slower than the rule allows, rules that repeat or contradict
+one another, missing texts and labels. Exit code 1 when there is an error; warnings are for a person to judge.`,
+		Example: `  watchkeeper rules check
+  watchkeeper rules check ecs.yml hosts.yml
+  watchkeeper rules check --config watchkeeper.yml --format json`,
+		RunE: func(cmd *cobra.Command, files []string) error {
+			groups, err := groupsOf(cmd, file, files)
+			if err != nil {
+				return err
+			}
+			cfg, err := lintConfig()
+			if err != nil {
+				return err
+			}
+			found := lint.Check(cfg, groups)
+			if f == "json" {
+				if found == nil {
+					found = []lint.Finding{}
+				}
+				err = printJSON(cmd.OutOrStdout(), found)
+			} else {
+				err = printFindings(cmd.OutOrStdout(), found)
+			}
+			if err != nil {
+				return err
+			}
+			if n := lint.Errors(found); n > 0 {
+				return fmt.Errorf("%s", plural(n, "error"))
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&file, "config", "", "configuration whose rules are read")
+	f.flag(c)
+	return c
+}
+
+// parseRuleFiles reads rule files; a file that is no rule file is wrong usage.
+func parseRuleFiles(names []string) ([]ruleset.Group, error) {
+	var groups []ruleset.Group
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return nil, usagef("rules: %w", err)
+		}
+		gs, err := ruleset.Parse(name, text)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		groups = append(groups, gs...)
+	}
+	return groups, nil
+}
+
+// ownPrefix begins the names of this program's own metrics.
+const ownPrefix = "watchkeeper_"
+
+// lintConfig knows the metrics that collectors deliver and how often the cloud
+// has a point of each.
+func lintConfig() (lint.Config, error) {
+	cat, err := catalog.Load()
+	if err != nil {
+		return lint.Config{}, err
+	}
+	periods := map[string]time.Duration{}
+	for _, m := range cat.Metrics() {
+		if m.Lane != catalog.Off {
+			periods[m.Name] = max(periods[m.Name], time.Duration(m.Period())*time.Second)
+		}
+	}
+	return lint.Config{
+		Period: func(metric string) (time.Duration, bool) { d, ok := periods[metric]; return d, ok },
+		Delivered: func(metric string) bool {
+			_, cloud := periods[metric]
+			_, policy := dbpolicy.Lookup(metric)
+			return cloud || policy || strings.HasPrefix(metric, ownPrefix)
+		},
+		Shipped: func(file string) bool {
+			return strings.HasPrefix(file, contract.Name+"/") || strings.HasPrefix(file, dbpolicy.Name)
+		},
+	}, nil
+}
+
+func printFindings(w io.Writer, found []lint.Finding) error {
+	warnings := len(found) - lint.Errors(found)
+	for _, f := range found {
+		if _, err := fmt.Fprintf(w, "%s:%d: %s: %s: %s (%s)\n", f.File, f.Line, f.Severity, f.Rule, table.Shorten(f.Message, 300), f.Code); err != nil {
+			return err
+		}
+		if f.Fix != "" {
+			if _, err := fmt.Fprintf(w, "    %s\n", f.Fix); err != nil {
+				return err
+			}
+		}
+	}
+	_, err := fmt.Fprintf(w, "%s, %s\n", plural(lint.Errors(found), "error"), plural(warnings, "warning"))
+	return err
+}

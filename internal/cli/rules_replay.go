@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"watchkeeper/internal/api"
+	"watchkeeper/ruleset"
+	"watchkeeper/ruleset/replay"
+)
+
+// replayFlags are the flags of rules replay.
+type replayFlags struct {
+	src             dataSource
+	rules           []string
+	samples         string
+	from, to, begin instant
+	logs            logsFlag
+}
+
+// logsFlag is the --log flag.
+type logsFlag replay.Logs
+
+func (l *logsFlag) String() string { return string(*l) }
+func (l *logsFlag) Type() string   { return "log" }
+
+// Set accepts live, settled and both.
+func (l *logsFlag) Set(s string) error {
+	switch replay.Logs(s) {
+	case replay.LogsLive, replay.LogsSettled, replay.LogsBoth:
+		*l = logsFlag(s)
+		return nil
+	}
+	return fmt.Errorf("must be live, settled or both")
+}
+
+func newRulesReplay() *cobra.Command {
+	f := replayFlags{logs: logsFlag(replay.LogsBoth)}
+	c := &cobra.Command{
+		Use:   "replay",
+		Short: "Judge recorded samples again: log lines as JSON, the same input always giving the same bytes",
+		Long: `Judges samples by rule files and prints one JSON object for each change of an alert's state:
+  {"log","at","check","alert","labels","from","to","value","run","reason"}
+check is the time of the check that completed the change; at is engine time in the live log, and check + lateness in the
+settled log. Live lines come as they happen, settled lines after them, by check, rule group, alert and labels. Nothing
+else goes to standard output.
+
+With --samples the input is a file of JSON lines (- for standard input):
+  {"time":"2026-03-01T10:00:00Z","value":95,"labels":{"__name__":"cpu","instance":"a"},"arrive":"2026-03-01T10:00:20Z"}
+  {"advance":"2026-03-01T10:30:00Z"}
+value is a number, "NaN", "+Inf", "-Inf" or "stale"; arrive is when it came (default: time). Engine time is the largest
+arrive or advance read so far and every source's watermark; lines that follow one another at the same engine time are
+one delivery. The end of the file settles nothing more. Further lines, with "arrive" and "source" where they matter:
+  {"up":T,"ok":true}   {"end":T,"labels":{…},"reason":"deleted"}   {"watermark":T or "current"}
+  {"restart":T,"until":T}   {"reload":"FILE","arrive":T}
+
+With --from and --to the input is what a server has stored: the settled lines of the checks after from, up to to, byte
+for byte those that the server's rule engine made of them. The live log is not to be had from stored samples, which have
+no arrivals.`,
+		Example: `  watchkeeper rules replay --rules ecs.yml --samples friday.jsonl
+  watchkeeper rules replay --rules ecs.yml --samples - --log settled < friday.jsonl
+  watchkeeper rules replay --rules ecs.yml --from 2026-03-01T00:00:00Z --to 2026-03-02T00:00:00Z --data ./data`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
+	}
+	f.src.flags(c)
+	c.Flags().StringArrayVar(&f.rules, "rules", nil, "rule file; may be given several times")
+	c.Flags().StringVar(&f.samples, "samples", "", "JSON lines of samples and advances; - for standard input")
+	c.Flags().Var(&f.from, "from", "with --to: replay the stored samples, checks after this time")
+	c.Flags().Var(&f.to, "to", "checks up to this time")
+	c.Flags().Var(&f.begin, "begin", "with --from: build the state from here instead of from the first stored sample (faster, and exact unless an alert stood then)")
+	c.Flags().Var(&f.logs, "log", "live, settled or both")
+	_ = c.MarkFlagRequired("rules") // the flag exists
+	c.MarkFlagsRequiredTogether("from", "to")
+	c.MarkFlagsOneRequired("samples", "from")
+	for _, other := range []string{"from", "to", "begin", "data", "url"} {
+		c.MarkFlagsMutuallyExclusive("samples", other)
+	}
+	return c
+}
+
+func (f *replayFlags) run(cmd *cobra.Command) error {
+	files, groups, err := readRuleFiles(cmd, f.rules...)
+	if err != nil {
+		return err
+	}
+	if f.samples != "" {
+		return f.fromFile(cmd, groups)
+	}
+	if cmd.Flags().Changed("log") && f.logs != logsFlag(replay.LogsSettled) {
+		return usagef("--log %s: stored samples have no arrivals; only the settled log can be replayed from them", f.logs)
+	}
+	if !f.from.Before(f.to.Time) {
+		return usagef("--from %s is not before --to %s", &f.from, &f.to)
+	}
+	q := api.ReplayRequest{Rules: files, From: f.from.Time, To: f.to.Time, Begin: f.begin.Time}
+	if f.src.data == "" {
+		cl, err := f.src.client()
+		if err != nil {
+			return err
+		}
+		return cl.ask(cmd.Context(), "/api/rules/replay", q, cmd.OutOrStdout())
+	}
+	return f.src.withRuleTools(nil, func(tools api.RuleTools, _ time.Time) error {
+		return tools.Replay(cmd.Context(), cmd.OutOrStdout(), q)
+	})
+}
+
+func (f *replayFlags) fromFile(cmd *cobra.Command, groups []ruleset.Group) error {
+	var in io.Reader = cmd.InOrStdin()
+	if f.samples != "-" {
+		file, err := os.Open(f.samples)
+		if err != nil {
+			return usagef("samples: %w", err)
+		}
+		defer file.Close()
+		in = file
+	}
+	counting, _ := replay.Counting(groups)
+	p := newProgress(cmd.ErrOrStderr())
+	stats, err := replay.Samples(cmd.Context(), counting, bufio.NewReaderSize(in, 1<<20), cmd.OutOrStdout(), replay.Options{
+		Logs: replay.Logs(f.logs), Progress: func(n int) { p.print(fmt.Sprintf("%d lines", n)) },
+		Load: func(name string) ([]ruleset.Group, error) {
+			_, groups, err := readRuleFiles(cmd, name)
+			counting, _ := replay.Counting(groups)
+			return counting, err
+		},
+	})
+	p.end()
+	if err != nil {
+		return fmt.Errorf("replay of %s: %w", f.samples, err)
+	}
+	if stats.Refused+stats.Down > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%d samples refused (another value for a timestamp, or more than 10 minutes ahead of engine time), %d lines while the engine was down\n", stats.Refused, stats.Down)
+	}
+	return nil
+}

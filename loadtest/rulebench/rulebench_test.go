@@ -1,0 +1,46 @@
+package rulebench
+
+import (
+	"bytes"
+	"regexp"
+	"testing"
+)
+
+// A small run measures every part, and the three forms agree on what fires.
+func TestRun(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Series, cfg.Minutes, cfg.PrometheusMinutes, cfg.Dir = 2000, 2, 1, t.TempDir()
+	r, err := Run(t.Context(), cfg, &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Firing != 100 {
+		t.Errorf("%d alerts fire, want 5 %% of 2000", r.Firing)
+	}
+	if r.Rules < 40 || r.Rules+r.Left != 90 {
+		t.Errorf("%d rules measured and %d left out of the contract's 90", r.Rules, r.Left)
+	}
+	for name, c := range map[string]Cost{"engine": r.Engine, "for": r.For, "exact": r.Exact, "store": r.Store} {
+		if c.CPU <= 0 || c.Checks != cfg.Series*c.Minutes || c.Minutes == 0 {
+			t.Errorf("%s: %+v", name, c)
+		}
+	}
+	var out bytes.Buffer
+	if err := Write(&out, r); err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`\nratio_exact [0-9]+\.[0-9]\n$`).Match(out.Bytes()) {
+		t.Errorf("the last line is not the ratio:\n%s", &out)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for _, c := range []Config{{}, {Series: 1000, Breaching: 2}, {Series: 1000}, {Series: 1000, Minutes: 1}} {
+		if c.Validate() == nil {
+			t.Errorf("%+v is taken", c)
+		}
+	}
+	if err := DefaultConfig().Validate(); err != nil {
+		t.Error(err)
+	}
+}

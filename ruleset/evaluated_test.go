@@ -1,0 +1,121 @@
+package ruleset
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/prometheus/model/labels"
+	"pgregory.net/rapid"
+
+	"watchkeeper/internal/sample"
+)
+
+// evaluatedExprs are rules that promql.Engine evaluates, with what the
+// definition makes of them: what must be in the result of a breach, and of a
+// good check.
+var evaluatedExprs = []struct{ expr, breach, base string }{
+	{"sum by (i) (a) > 5", "sum by (i) (a == a) > 5", "sum by (i) (a == a)"},
+	{"max_over_time(a[3m]) >= 9", "max_over_time(a[3m]) >= 9", "max_over_time(a[3m])"},
+	{"avg_over_time(a[2m]) - a > 0", "avg_over_time(a[2m]) - (a == a) > 0", "avg_over_time(a[2m]) - (a == a)"},
+	{"count by (i) (a > 1) >= 1", "count by (i) ((a == a) > 1) >= 1", "count by (i) ((a == a) > 1)"},
+	{"changes(a[4m] offset 1m) >= 2", "changes(a[4m] offset 1m) >= 2", "changes(a[4m] offset 1m)"},
+	{"abs(a) > 5", "abs(a == a) > 5", "abs(a == a)"},
+}
+
+// evaluatedLog is the definition for an evaluated rule, check by check.
+func (f *reference) evaluatedLog(breach, base string, last int64) []string {
+	first := f.rule.checkOf(timelineStart.UnixMilli() - 2*60_000)
+	histories := map[string]*history{}
+	var out []string
+	for k := first; k <= last; k++ {
+		ts := f.rule.timeOf(k)
+		inBreach, inBase := f.query(breach, ts), f.query(base, ts)
+		for id, v := range inBase {
+			if histories[id] == nil && !math.IsNaN(v) {
+				histories[id] = &history{rule: f.rule, state: StateInactive}
+			}
+		}
+		var names []string
+		for id := range histories {
+			names = append(names, id)
+		}
+		slices.Sort(names)
+		for _, id := range names {
+			v, value := f.evaluatedVerdict(inBreach, inBase, id, k)
+			for _, text := range histories[id].judge(v, false) {
+				if v != VerdictBreach {
+					value = math.NaN()
+				}
+				out = append(out, fmt.Sprintf("%d %s %s value=%v", k, id, text, value))
+			}
+		}
+	}
+	return out
+}
+
+func (f *reference) evaluatedVerdict(inBreach, inBase ids, id string, k int64) (Verdict, float64) {
+	if v, ok := inBreach[id]; ok && !math.IsNaN(v) {
+		return VerdictBreach, v
+	}
+	if v, ok := inBase[id]; ok {
+		if math.IsNaN(v) {
+			return VerdictMissing, v
+		}
+		return VerdictGood, v
+	}
+	if !f.observed("a", f.rule.timeOf(k-1), f.rule.timeOf(k)) {
+		return VerdictUnobserved, math.NaN()
+	}
+	return VerdictMissing, math.NaN()
+}
+
+// drawEvaluated makes a scenario of series a alone, which deliver in time or late,
+// and picks a rule.
+func drawEvaluated(t *rapid.T) (s scenario, breach, base string) {
+	s = drawScenario(t)
+	s.samples = slices.DeleteFunc(s.samples, func(x sample.Sample) bool {
+		return x.Labels.Get(labels.MetricName) != "a" || isStale(x.V)
+	})
+	s.ups = map[string][]sample.Up{"a": s.ups["a"]}
+	s.ends = nil
+	e := rapid.SampledFrom(evaluatedExprs).Draw(t, "evaluated")
+	i, j := strings.Index(s.rule, "expr: '")+len("expr: '"), strings.Index(s.rule, "', consecutive")
+	s.rule = s.rule[:i] + e.expr + s.rule[j:]
+	return s, e.breach, e.base
+}
+
+// An evaluated rule's settled log is what the definition says, too, whatever the
+// order of arrival and wherever the engine dies.
+func TestEvaluatedEqualsDefinition(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		s, breach, base := drawEvaluated(rt)
+		groups := parseOne(rt, s.rule)
+		r := groups[0].Rules[0]
+		if m, _ := r.Mode(); m != ModeEvaluated {
+			rt.Fatalf("%s is %s", r.Expr, m)
+		}
+		ref := newReference(t, r)
+		ref.source, ref.ups = func(m string) string { return m }, s.ups
+		for _, x := range s.samples {
+			ref.store.Append(x.Labels, x.T, x.V)
+		}
+		ps := drawParcels(rt, s)
+		if len(ps) == 0 {
+			return
+		}
+		want := ref.evaluatedLog(breach, base, lastScenarioCheck(r))
+		got, _ := settledLog(t, groups, ps, nil)
+		if diff := cmp.Diff(want, got); diff != "" {
+			rt.Fatalf("%s\n%s\nsettled log (-definition +engine):\n%s", s.rule, s, diff)
+		}
+		crash := map[int]bool{rapid.IntRange(0, len(ps)-1).Draw(rt, "crash at"): true}
+		got, _ = settledLog(t, groups, ps, crash)
+		if diff := cmp.Diff(want, got); diff != "" {
+			rt.Fatalf("%s\n%s\nsettled log after a crash (-definition +engine):\n%s", s.rule, s, diff)
+		}
+	})
+}

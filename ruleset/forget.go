@@ -1,0 +1,112 @@
+package ruleset
+
+import (
+	"slices"
+	"time"
+)
+
+// forgetEvery is how often, in engine time, idle identities are looked for.
+const forgetEvery = time.Hour
+
+// forgetIdle drops what nothing has been heard of for two force_after: identities
+// without an alert, then series without an identity, then sources without a
+// series. By then all their checks have settled. Series come and go (pods,
+// instances); memory is held by those that live.
+func (e *Engine) forgetIdle() {
+	if e.now-e.forgotten < forgetEvery.Milliseconds() {
+		return
+	}
+	e.forgotten = e.now
+	before := e.now - 2*e.forceAfter()
+	for _, rs := range e.rules {
+		rs.forgetIdle(e, before)
+	}
+	for h, list := range e.series {
+		list = slices.DeleteFunc(list, func(s *series) bool { return s.idle(before) && e.drop(s) })
+		if len(list) == 0 {
+			delete(e.series, h)
+		} else {
+			e.series[h] = list
+		}
+	}
+	for id, src := range e.sources {
+		if len(src.series) > 0 {
+			continue
+		}
+		for _, rs := range e.rules {
+			delete(rs.sources, src)
+		}
+		if src.contact < before && (len(src.ups) == 0 || src.ups[len(src.ups)-1] < before) {
+			delete(e.sources, id)
+		}
+	}
+}
+
+func (rs *ruleState) forgetIdle(e *Engine, before int64) {
+	rs.all = slices.DeleteFunc(rs.all, func(in *instance) bool {
+		if !in.idle(before) {
+			return false
+		}
+		e.customers[in.id.Get("customer")]--
+		e.m.forgotten.Inc()
+		rs.remove(in)
+		return true
+	})
+}
+
+// remove takes an instance out of the rule's indexes, but for rs.all.
+func (rs *ruleState) remove(in *instance) {
+	same := func(o *instance) bool { return o == in }
+	h := in.id.Hash()
+	if rs.instances[h] = slices.DeleteFunc(rs.instances[h], same); len(rs.instances[h]) == 0 {
+		delete(rs.instances, h)
+	}
+	for i, j := range in.joins {
+		j.insts = slices.DeleteFunc(j.insts, same)
+		rs.dropJoin(i, j)
+	}
+}
+
+// dropJoin forgets a meeting place at which nobody is left.
+func (rs *ruleState) dropJoin(leaf int, j *join) {
+	if len(j.insts)+len(j.series) > 0 {
+		return
+	}
+	h := j.key.Hash()
+	list := slices.DeleteFunc(rs.joins[leaf][h], func(o *join) bool { return o == j })
+	if len(list) == 0 {
+		delete(rs.joins[leaf], h)
+	} else {
+		rs.joins[leaf][h] = list
+	}
+}
+
+// idle says whether the identity has no alert and no check of it had a sample
+// since before.
+func (in *instance) idle(before int64) bool {
+	return in.rs.rule.timeOf(max(in.judged, in.first)) < before && in.rs.rule.timeOf(in.settledCheck) >= before-in.rs.rule.Lateness.Milliseconds() &&
+		in.quiet()
+}
+
+// quiet says whether no alert and no run stands or is told of.
+func (in *instance) quiet() bool {
+	return in.live.phase == phaseInactive && in.live.run == 0 && in.settled.phase == phaseInactive && in.settled.run == 0 &&
+		in.told == phaseInactive && len(in.log) == 0 && len(in.episodes) == 0 && !in.silent && !in.stale && !in.queued &&
+		in.dirtyHi < in.dirtyLo
+}
+
+// idle says whether nobody needs the series and it had no sample since before.
+func (s *series) idle(before int64) bool {
+	return s.newest < before && !slices.ContainsFunc(s.feeds, func(f feed) bool { return len(f.join.insts) > 0 })
+}
+
+// drop takes a series away from its joins and sources.
+func (e *Engine) drop(s *series) bool {
+	same := func(o *series) bool { return o == s }
+	for _, f := range s.feeds {
+		f.join.series = slices.DeleteFunc(f.join.series, same)
+		f.rs.dropJoin(f.leaf, f.join)
+	}
+	s.eachSource(func(src *source) { src.series = slices.DeleteFunc(src.series, same) })
+	return true
+}
