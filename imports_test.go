@@ -32,6 +32,7 @@ var intended = []struct {
 	{"slo/report", []string{"slo", "internal/calendar", "internal/table"}, "renders what slo computes"},
 	{"slo", []string{"internal/calendar", "internal/strictyaml"}, "it reads verdicts through its own small interface"},
 	{"dashboards", []string{"ruleset/contract"}, "metric names only"},
+	{"loadtest/rulebench", []string{"internal/sample", "internal/journal", "internal/storage", "ruleset"}, "measures the rule engine over the store, beside Prometheus's"},
 	{"loadtest", []string{"internal/table"}, "a sender like any other"},
 	{"internal/calendar", nil, "pure arithmetic"},
 	{"internal/sample", nil, "the vocabulary"},

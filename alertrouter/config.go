@@ -39,6 +39,9 @@ type Config struct {
 	WorkersPerReceiver int `yaml:"workers_per_receiver"`
 	// SilenceRetention is how long an expired silence is kept. Default 120h.
 	SilenceRetention model.Duration `yaml:"silence_retention"`
+	// MessageRetention is how long the full text of a message is kept after it was
+	// accepted or given up. Incidents, event logs and the delivery ledger are kept for good. Default 30d.
+	MessageRetention model.Duration `yaml:"message_retention"`
 	// Instance names this process among those that share a database. Default "main".
 	Instance string `yaml:"instance"`
 }
@@ -55,6 +58,7 @@ func DefaultConfig() Config {
 		Workers:            16,
 		WorkersPerReceiver: 4,
 		SilenceRetention:   model.Duration(120 * time.Hour),
+		MessageRetention:   model.Duration(30 * 24 * time.Hour),
 		Instance:           "main",
 	}
 }
@@ -65,7 +69,7 @@ func (c Config) Validate() error {
 		return errors.New("routing: set either routing_file or routing")
 	}
 	if u, err := url.Parse(c.ExternalURL); err != nil || u.Host == "" {
-		return fmt.Errorf("external_url: %q is not an absolute URL", c.ExternalURL)
+		return fmt.Errorf("external_url: %q is not an absolute URL", redactURL(c.ExternalURL))
 	}
 	for _, d := range []struct {
 		path string
@@ -73,6 +77,7 @@ func (c Config) Validate() error {
 	}{
 		{"attempt_timeout", c.AttemptTimeout}, {"retry_min", c.RetryMin}, {"retry_max", c.RetryMax},
 		{"mute_recheck", c.MuteRecheck}, {"silence_retention", c.SilenceRetention},
+		{"message_retention", c.MessageRetention},
 	} {
 		if d.v <= 0 {
 			return fmt.Errorf("%s: must be more than 0", d.path)
@@ -106,7 +111,7 @@ func (c Config) routing() (*amconfig.Config, error) {
 	if c.RoutingFile != "" {
 		cfg, err := amconfig.LoadFile(c.RoutingFile)
 		if err != nil {
-			return nil, fmt.Errorf("routing_file: %s: %w", c.RoutingFile, err)
+			return nil, fmt.Errorf("routing_file: %s: %w", c.RoutingFile, redacted(err))
 		}
 		return cfg, nil
 	}
@@ -116,7 +121,7 @@ func (c Config) routing() (*amconfig.Config, error) {
 	}
 	cfg, err := amconfig.Load(text)
 	if err != nil {
-		return nil, fmt.Errorf("routing: %w", err)
+		return nil, fmt.Errorf("routing: %w", redacted(err))
 	}
 	return cfg, nil
 }

@@ -3,6 +3,11 @@
 // and who is to be told; Run tells them, through routes, silences, inhibition
 // and time intervals in Alertmanager's meaning, until the receiver accepted.
 // It knows alerts, not rules.
+//
+// Incidents, their event logs and the delivery ledger are the record and are
+// kept for good. About once an hour Run takes away what is not: that a
+// transition was handed over, after incident.HandledRetention, and the full
+// text of messages that were accepted or given up, after Config.MessageRetention.
 package alertrouter
 
 import (
@@ -162,14 +167,16 @@ func (r *Router) note(c *incident.Change) {
 	}
 }
 
-// Acknowledge notes that a person answers for an incident. It returns
-// incident.ErrNotFound or incident.ErrClosed.
-func (r *Router) Acknowledge(ctx context.Context, now time.Time, id int64, user, comment string) error {
-	if err := r.store.Acknowledge(ctx, now, id, user, comment); err != nil {
-		return err
+// Acknowledge notes that a person answers for an incident, and returns the
+// acknowledgement that counts. Its errors are incident.ErrInvalid,
+// incident.ErrNotFound and incident.ErrClosed.
+func (r *Router) Acknowledge(ctx context.Context, now time.Time, id int64, user, comment string) (incident.Acknowledgement, error) {
+	ack, err := r.store.Acknowledge(ctx, now, id, user, comment)
+	if err != nil {
+		return ack, err
 	}
-	r.log.Info("incident acknowledged", "incident", id, "user", user)
-	return nil
+	r.log.Info("incident acknowledged", "incident", id, "user", user, "already", ack.Already)
+	return ack, nil
 }
 
 // Reload puts a new routing configuration in force: fully, or not at all if it
@@ -202,11 +209,12 @@ func (r *Router) kick() {
 	}
 }
 
-// Run sends notifications and keeps the silences until ctx ends. It returns
+// Run sends notifications, keeps the silences and prunes the incident store until ctx ends. It returns
 // after its goroutines ended; an attempt under way is allowed to finish.
 func (r *Router) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { r.maintainSilences(ctx) })
+	wg.Go(func() { r.maintainStore(ctx) })
 	newSender(r).run(ctx)
 	wg.Wait()
 	if err := ctx.Err(); err != nil && !errors.Is(err, context.Canceled) {

@@ -53,7 +53,7 @@ func newRoutes(c Config, log *slog.Logger) (*routes, error) {
 	}
 	u, err := url.Parse(c.ExternalURL)
 	if err != nil {
-		return nil, fmt.Errorf("external_url: %w", err)
+		return nil, fmt.Errorf("external_url: %w", redacted(err))
 	}
 	tmpl, err := template.FromGlobs(cfg.Templates)
 	if err != nil {
@@ -68,7 +68,7 @@ func newRoutes(c Config, log *slog.Logger) (*routes, error) {
 	r.root.Walk(func(route *dispatch.Route) { r.byID[route.ID()] = route })
 	for _, rc := range cfg.Receivers {
 		if r.receivers[rc.Name], err = integrations(rc, tmpl, log); err != nil {
-			return nil, fmt.Errorf("receiver %q: %w", rc.Name, err)
+			return nil, fmt.Errorf("receiver %q: %w", rc.Name, redacted(err))
 		}
 	}
 	return r, nil

@@ -42,6 +42,11 @@ type Engine struct {
 	sources   map[sample.Source]*source
 	customers map[string]int // (rule, identity) pairs
 	touched   []*instance
+	sleepers  *sleepers                   // of no rule; the root of all
+	wide      bool                        // nobody sleeps: every identity has its instance
+	told      map[instanceKey][]OpenAlert // while state is rebuilt: what the live log said
+	batch     uint32
+	lines     int     // of the live log, since the start
 	taking    taking  // while a batch is taken
 	queue     []Entry // not acknowledged by the sink
 	settledN  []Entry // settled entries of this step, to be sorted
@@ -57,7 +62,10 @@ type ruleState struct {
 	rule      *Rule
 	index     int // order in the files
 	instances map[uint64][]*instance
-	all       []*instance
+	all       []*instance // those that have an instance
+	watched   int         // identities, those without an instance included
+	sleeps    bool        // its identities can sleep
+	selectors []selector
 	joins     []map[uint64][]*join // by leaf, by hash of the key
 	maxCheck  int64                // last check scanned
 	missCheck int64                // last check whose missing_after has been scanned
@@ -73,21 +81,17 @@ type ruleState struct {
 
 // taking is a batch on its way into the state.
 type taking struct {
-	src   *source
-	at    int64 // engine time just before the batch
-	bound int64 // event time up to which src had settled then
+	src    *source // nil while state is rebuilt
+	before int64   // engine time when the last batch was judged
+	at     int64   // engine time just before the batch
+	bound  int64   // event time up to which src had settled then
 }
 
 // settledBefore is the last check of the instance that was final before the
 // batch that is being taken.
 func (e *Engine) settledBefore(in *instance) int64 {
 	r := in.rs.rule
-	b := in.bound(e.taking.at, func(src *source) int64 {
-		if src == e.taking.src {
-			return e.taking.bound
-		}
-		return src.bound(e.taking.at, e.forceAfter())
-	})
+	b := in.bound(e.taking.at, e.takingBound)
 	k := r.lastCheck(b - r.Lateness.Milliseconds())
 	if in.anySettled() {
 		return max(k, in.settledCheck)
@@ -108,7 +112,7 @@ func New(cfg Config, groups []Group, store storage.Queryable, j Journal, sink Si
 	e := &Engine{
 		cfg: cfg, store: store, journal: j, sink: sink, logger: logger,
 		promql: newPromQL(logger), series: map[uint64][]*series{}, sources: map[sample.Source]*source{},
-		customers: map[string]int{}, builder: labels.NewBuilder(labels.EmptyLabels()),
+		customers: map[string]int{}, sleepers: &sleepers{next: map[*ruleState]*sleepers{}}, builder: labels.NewBuilder(labels.EmptyLabels()),
 	}
 	e.m = newEngineMetrics(set, e)
 	states, err := e.load(groups)
@@ -147,8 +151,10 @@ func (e *Engine) newState(r *Rule, index int) (*ruleState, error) {
 	rs := &ruleState{
 		rule: r, index: index, instances: map[uint64][]*instance{}, late: map[lateKey]int64{},
 		maxCheck: math.MinInt64, missCheck: math.MinInt64, lateCheck: math.MinInt64,
+		selectors: selectors(r.expr),
 	}
 	if r.prog != nil {
+		rs.sleeps = r.prog.sleeps(r)
 		rs.joins = make([]map[uint64][]*join, len(r.prog.leaves))
 		for i := range rs.joins {
 			rs.joins[i] = map[uint64][]*join{}
@@ -165,7 +171,7 @@ func (e *Engine) newState(r *Rule, index int) (*ruleState, error) {
 func (e *Engine) use(states []*ruleState) {
 	e.rules = states
 	e.byMetric = map[string][]*ruleState{}
-	leaves := 0
+	leaves := 1
 	for i, rs := range states {
 		rs.index = i
 		for _, m := range rs.metrics() {
@@ -182,7 +188,7 @@ func (e *Engine) use(states []*ruleState) {
 func (rs *ruleState) metrics() []string {
 	var out []string
 	seen := map[string]bool{}
-	for _, s := range selectors(rs.rule.expr) {
+	for _, s := range rs.selectors {
 		if m := metricOf(s.sel); !seen[m] {
 			seen[m] = true
 			out = append(out, m)
@@ -216,7 +222,8 @@ func (e *Engine) ingest(ctx context.Context, b sample.Batch, now int64) error {
 	before := e.tick(now)
 	src := e.source(b.Source)
 	// A check that settles at this very moment still takes this batch.
-	e.taking = taking{src: src, at: max(before, e.now-1)}
+	e.taking = taking{src: src, before: before, at: max(before, e.now-1)}
+	e.batch++
 	e.taking.bound = src.bound(e.taking.at, e.forceAfter())
 	if src.contact == 0 {
 		e.taking.bound = math.MinInt64 / 2

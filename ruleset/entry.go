@@ -43,17 +43,21 @@ func (e *Engine) entry(ctx context.Context, in *instance, c change, log Log, at 
 		en.Reason = "nan"
 	}
 	en.Labels, en.Annotations = r.describe(ctx, in.id, en.Value, e.now)
-	en.ID = entryID(en)
+	if log == LogLive {
+		e.lines++
+	}
+	en.ID = entryID(en, e.lines)
 	return en
 }
 
 // entryID is the same for the same entry handed over again; a settled one has
 // the same ID after any restart. The live log may say the same of a check
-// twice, when it was amended in between, so its IDs hold the engine time too.
-func entryID(en Entry) string {
+// twice, when it was amended in between, at one engine time even, so its IDs
+// hold that time and the number of the line.
+func entryID(en Entry, line int) string {
 	parts := []string{string(en.Log), en.Rule.ID(), en.Identity.String(), strconv.FormatInt(en.Check, 10), string(en.To)}
 	if en.Log == LogLive {
-		parts = append(parts, strconv.FormatInt(en.At, 10), string(en.From))
+		parts = append(parts, strconv.FormatInt(en.At, 10), string(en.From), strconv.Itoa(line))
 	}
 	h := fnv.New128a()
 	for _, s := range parts {

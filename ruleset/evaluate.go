@@ -115,7 +115,7 @@ func withoutNaN(e parser.Expr) parser.Expr {
 
 // bindEvaluated makes the series one that the evaluated rule reads.
 func (rs *ruleState) bindEvaluated(ser *series) {
-	for _, s := range selectors(rs.rule.expr) {
+	for _, s := range rs.selectors {
 		if !matchAll(s.sel.LabelMatchers, ser.labels) {
 			continue
 		}
@@ -202,8 +202,11 @@ func (e *Engine) evaluate(ctx context.Context, rs *ruleState, lo, hi int64) erro
 				continue
 			}
 		}
-		if res.first < in.first && !in.anySettled() {
+		if old := in.first; res.first < old && !in.anySettled() {
 			in.startAt(res.first)
+			if in.cell(old) == cellEnd {
+				in.set(old, 0)
+			}
 		}
 	}
 	byID := map[uint64][]*evaluated{}
@@ -225,6 +228,9 @@ func (e *Engine) evaluate(ctx context.Context, rs *ruleState, lo, hi int64) erro
 			}
 			if c == 0 && rs.eval.base == "" {
 				c = cell(VerdictGood)
+			}
+			if v := c.verdict(); k == in.first && v != VerdictBreach && v != VerdictGood {
+				c = cellEnd // a later sample took away what it began with: it has not begun
 			}
 			delete(in.values, k)
 			if c.verdict() == VerdictBreach {

@@ -47,11 +47,23 @@ func (rs *ruleState) forgetIdle(e *Engine, before int64) {
 		if !in.idle(before) {
 			return false
 		}
-		e.customers[in.id.Get("customer")]--
+		e.leave(rs, in.id)
 		e.m.forgotten.Inc()
 		rs.remove(in)
 		return true
 	})
+	for i, in := range rs.all {
+		in.pos = i
+	}
+}
+
+// removeFromAll takes an instance out of rs.all.
+func (rs *ruleState) removeFromAll(in *instance) {
+	last := len(rs.all) - 1
+	rs.all[in.pos] = rs.all[last]
+	rs.all[in.pos].pos = in.pos
+	rs.all[last] = nil
+	rs.all = rs.all[:last]
 }
 
 // remove takes an instance out of the rule's indexes, but for rs.all.
@@ -107,6 +119,33 @@ func (e *Engine) drop(s *series) bool {
 		f.join.series = slices.DeleteFunc(f.join.series, same)
 		f.rs.dropJoin(f.leaf, f.join)
 	}
-	s.eachSource(func(src *source) { src.series = slices.DeleteFunc(src.series, same) })
+	e.eachAsleep(s, func(rs *ruleState) {
+		e.leave(rs, identityOf(s.labels))
+		e.m.forgotten.Inc()
+	})
+	s.detach()
 	return true
+}
+
+// detach takes a series away from its sources.
+func (s *series) detach() {
+	s.eachSource(func(src *source) {
+		src.series = slices.DeleteFunc(src.series, func(o *series) bool { return o == s })
+		if src.last == s {
+			src.last = nil
+		}
+	})
+	s.dropped, s.next = true, nil
+}
+
+// eachAsleep calls fn for the rules whose identity of the series sleeps.
+func (e *Engine) eachAsleep(s *series, fn func(*ruleState)) {
+	if s.sleep == nil {
+		return
+	}
+	for i, sl := range s.sleep.rules {
+		if (s.awake|s.refused)>>i&1 == 0 {
+			fn(sl.rs)
+		}
+	}
 }

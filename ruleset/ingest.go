@@ -85,32 +85,77 @@ func (e *Engine) touch(in *instance) {
 	}
 }
 
+// addSample takes one sample. A sleeping identity that it does not wake costs a
+// look-up and a comparison.
 func (e *Engine) addSample(src *source, s *sample.Sample) {
-	ser := e.findSeries(s.Labels)
+	ser := src.following(s.Labels)
 	if ser == nil {
-		if ser = e.newSeries(src, s); ser == nil {
+		if ser = e.lookUp(src, s); ser == nil {
 			return
 		}
 	}
-	if !ser.deliveredBy(src) {
+	src.last = ser
+	if ser.source != src && !ser.deliveredBy(src) {
 		e.assign(ser, src)
 	}
-	p := point{s.T, s.V}
+	if e.take(ser, point{s.T, s.V}) {
+		e.m.lateSamples.Inc()
+	}
+}
+
+// following returns the series delivered after the last one the time before, if
+// it has these labels: senders repeat their order.
+func (src *source) following(l labels.Labels) *series {
+	if src.last == nil {
+		return nil
+	}
+	if ser := src.last.next; ser != nil && !ser.dropped && labels.Equal(ser.labels, l) {
+		return ser
+	}
+	return nil
+}
+
+// lookUp finds or makes the series of a sample; nil when no rule reads it.
+func (e *Engine) lookUp(src *source, s *sample.Sample) *series {
+	readers := e.byMetric[s.Labels.Get(labels.MetricName)]
+	if len(readers) == 0 {
+		return nil
+	}
+	ser := e.findSeries(s.Labels)
+	if ser == nil {
+		ser = e.newSeries(src, s, readers)
+	}
+	if ser != nil && src.last != nil {
+		src.last.next = ser
+	}
+	return ser
+}
+
+// take gives a series its sample. It says whether it came after a check of an
+// identity had settled.
+func (e *Engine) take(ser *series, p point) (late bool) {
 	first := ser.first
+	if ser.sleep != nil {
+		if wake := e.woken(ser, p); wake != 0 {
+			e.wake(ser, wake, p)
+		}
+	}
+	ser.note(p, e.batch)
+	if len(ser.feeds)+len(ser.evals) == 0 {
+		ser.pass(p)
+		return false
+	}
 	ser.add(p)
 	if p.t < first && first != math.MaxInt64 {
 		e.earlier(ser, first)
 	}
-	late := false
 	for i := range ser.feeds {
 		late = e.feed(ser, &ser.feeds[i], p) || late
 	}
 	for i := range ser.evals {
 		late = e.feedEvaluated(ser, &ser.evals[i], p) || late
 	}
-	if late {
-		e.m.lateSamples.Inc()
-	}
+	return late
 }
 
 // feed tells the instances that read the series of its sample. It says whether
@@ -129,6 +174,7 @@ func (e *Engine) feed(ser *series, f *feed, p point) (late bool) {
 		}
 	}
 	for _, in := range f.join.insts {
+		e.expand(in, lo)
 		through := e.settledBefore(in)
 		late = e.late(f.rs, ser, p, lo, min(through, hi)) || late
 		if hi <= through {
@@ -200,14 +246,14 @@ func (e *Engine) findSeries(l labels.Labels) *series {
 }
 
 // newSeries takes up a series if some rule reads it.
-func (e *Engine) newSeries(src *source, s *sample.Sample) *series {
+func (e *Engine) newSeries(src *source, s *sample.Sample, readers []*ruleState) *series {
 	var ser *series
-	for _, rs := range e.byMetric[s.Labels.Get(labels.MetricName)] {
+	for _, rs := range readers {
 		if !rs.readsSeries(s.Labels) {
 			continue
 		}
 		if ser == nil {
-			ser = &series{labels: s.Labels.Copy(), floor: s.T - 1, first: math.MaxInt64, newest: math.MinInt64}
+			ser = newSeries(s.Labels, s.T-1)
 		}
 		e.bind(rs, ser)
 	}
@@ -221,7 +267,7 @@ func (e *Engine) newSeries(src *source, s *sample.Sample) *series {
 }
 
 func (rs *ruleState) readsSeries(l labels.Labels) bool {
-	for _, s := range selectors(rs.rule.expr) {
+	for _, s := range rs.selectors {
 		if matchAll(s.sel.LabelMatchers, l) {
 			return true
 		}
@@ -244,15 +290,21 @@ func (e *Engine) bind(rs *ruleState, ser *series) {
 		rs.bindEvaluated(ser)
 		return
 	}
-	for i, l := range rs.rule.prog.leaves {
-		if !l.matches(ser.labels) {
-			continue
-		}
-		j := rs.join(i, l.keyOf(e.builder, ser.labels))
-		j.series = append(j.series, ser)
-		slices.SortFunc(j.series, func(a, b *series) int { return labels.Compare(a.labels, b.labels) })
-		ser.feeds = append(ser.feeds, feed{rs: rs, leaf: i, join: j})
+	if e.bindSleeper(rs, ser) {
+		return
 	}
+	for i, l := range rs.rule.prog.leaves {
+		if l.matches(ser.labels) {
+			e.bindLeaf(rs, ser, i)
+		}
+	}
+}
+
+func (e *Engine) bindLeaf(rs *ruleState, ser *series, i int) {
+	j := rs.join(i, rs.rule.prog.leaves[i].keyOf(e.builder, ser.labels))
+	j.series = append(j.series, ser)
+	slices.SortFunc(j.series, func(a, b *series) int { return labels.Compare(a.labels, b.labels) })
+	ser.feeds = append(ser.feeds, feed{rs: rs, leaf: i, join: j})
 }
 
 // join finds or makes the meeting place of a leaf's key.
@@ -283,18 +335,38 @@ func (e *Engine) assign(ser *series, src *source) {
 
 // newInstance starts judging an identity from check first on; nil when a limit bites.
 func (e *Engine) newInstance(rs *ruleState, id labels.Labels, first int64) *instance {
+	if !e.admit(rs, id) {
+		return nil
+	}
+	return e.addInstance(rs, id, first)
+}
+
+// admit counts an identity, unless a limit bites.
+func (e *Engine) admit(rs *ruleState, id labels.Labels) bool {
 	e.m.newIdentities.Inc()
 	customer := id.Get("customer")
 	switch {
-	case len(rs.all) >= e.cfg.MaxSeriesPerRule:
+	case rs.watched >= e.cfg.MaxSeriesPerRule:
 		e.m.refusedRule.Inc()
-		return nil
+		return false
 	case e.customers[customer] >= e.cfg.MaxSeriesPerCustomer:
 		e.m.refusedCust.Inc()
-		return nil
+		return false
 	}
+	rs.watched++
 	e.customers[customer]++
-	in := &instance{rs: rs, id: id, first: first, settledCheck: first - 1, liveCheck: first - 1, judged: first - 1, dirtyLo: 1, value: math.NaN()}
+	return true
+}
+
+// leave counts an identity out.
+func (e *Engine) leave(rs *ruleState, id labels.Labels) {
+	rs.watched--
+	e.customers[id.Get("customer")]--
+}
+
+// addInstance gives an identity that has been counted its instance.
+func (e *Engine) addInstance(rs *ruleState, id labels.Labels, first int64) *instance {
+	in := &instance{rs: rs, id: id, first: first, settledCheck: first - 1, liveCheck: first - 1, judged: math.MinInt64, dirtyLo: 1, value: math.NaN()}
 	if rs.rule.prog != nil {
 		in.joins = make([]*join, len(rs.rule.prog.leaves))
 		for i, l := range rs.rule.prog.leaves {
@@ -314,6 +386,7 @@ func (e *Engine) newInstance(rs *ruleState, id labels.Labels, first int64) *inst
 	}
 	h := id.Hash()
 	rs.instances[h] = append(rs.instances[h], in)
+	in.pos = len(rs.all)
 	rs.all = append(rs.all, in)
 	return in
 }
@@ -380,6 +453,7 @@ func (e *Engine) addEnd(end sample.End) {
 	t := end.T
 	for _, f := range ser.feeds {
 		for _, in := range f.join.insts {
+			e.expand(in, f.rs.rule.checkOf(t))
 			if in.anySettled() && f.rs.rule.checkOf(t) <= in.settledCheck {
 				t = f.rs.rule.timeOf(in.settledCheck) + 1
 			}

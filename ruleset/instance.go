@@ -44,6 +44,8 @@ type instance struct {
 	settledCheck int64
 	settled      machine
 	cells        []cell
+	pos          int  // in rs.all
+	skipped      bool // checks up to settledCheck that are not final were skipped
 	queued       bool
 	stale        bool // a folded cell changed: the live state must be folded anew
 	dirtyLo      int64

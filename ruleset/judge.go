@@ -34,6 +34,7 @@ func (e *Engine) judgeDue(ctx context.Context) error {
 			return err
 		}
 		in.queued = false
+		e.sleep(in)
 	}
 	e.touched = e.touched[:0]
 	if !e.rebuild {
@@ -188,11 +189,12 @@ func (e *Engine) fold(ctx context.Context, in *instance) {
 		e.refold(ctx, in)
 		return
 	}
+	judged := in.judged // an identity that woke late may have more behind it than it has folded
 	for k := in.liveCheck + 1; k <= in.head(); k++ {
 		changes, n := in.foldCheck(k)
 		in.log = append(in.log, changes[:n]...)
 		for _, c := range changes[:n] {
-			e.tell(ctx, in, c, "")
+			e.tell(ctx, in, c, c.amends(judged))
 		}
 	}
 	in.liveCheck = in.head()
@@ -239,7 +241,7 @@ func (e *Engine) settle(ctx context.Context, in *instance, through int64) {
 	} else {
 		in.cells = in.cells[:copy(in.cells, in.cells[n:])]
 	}
-	in.settledCheck = through
+	in.settledCheck, in.skipped = through, false
 	if in.liveCheck < through {
 		in.liveCheck = through
 	}

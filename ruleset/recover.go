@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -148,6 +149,8 @@ func (e *Engine) rebuildRules(ctx context.Context, states []*ruleState, p *past,
 	defer func() { e.taking = taking{} }()
 	from := e.now - time.Duration(e.cfg.RecoverWindow).Milliseconds()
 	told, loose := e.openByInstance(states, open)
+	e.told = told
+	defer func() { e.told = nil }()
 	for _, rs := range states {
 		if rs.eval != nil {
 			rs.nextCheck = rs.rule.lastCheck(max(e.started, from)-1) + 1
@@ -228,18 +231,37 @@ func (e *Engine) rebuildMetric(ctx context.Context, metric string, states []*rul
 		if !read || ser.marksEnd(pt) {
 			return
 		}
-		ser.add(pt)
-		for i := range ser.feeds {
-			if slices.Contains(states, ser.feeds[i].rs) {
-				e.feed(ser, &ser.feeds[i], pt)
-			}
-		}
-		for i := range ser.evals {
-			if slices.Contains(states, ser.evals[i].rs) {
-				e.feedEvaluated(ser, &ser.evals[i], pt)
-			}
-		}
+		e.retake(ser, pt, states)
 	})
+}
+
+// retake gives a stored point of a series to some of its rules.
+func (e *Engine) retake(ser *series, p point, states []*ruleState) {
+	if ser.sleep != nil {
+		wake := e.woken(ser, p)
+		for m := wake; m != 0; m &= m - 1 {
+			if i := bits.TrailingZeros64(m); !slices.Contains(states, ser.sleep.rules[i].rs) {
+				wake &^= 1 << i
+			}
+		}
+		e.wake(ser, wake, p)
+	}
+	ser.note(p, e.batch)
+	if len(ser.feeds)+len(ser.evals) == 0 {
+		ser.pass(p)
+		return
+	}
+	ser.add(p)
+	for i := range ser.feeds {
+		if slices.Contains(states, ser.feeds[i].rs) {
+			e.feed(ser, &ser.feeds[i], p)
+		}
+	}
+	for i := range ser.evals {
+		if slices.Contains(states, ser.evals[i].rs) {
+			e.feedEvaluated(ser, &ser.evals[i], p)
+		}
+	}
 }
 
 // rebuildSeries takes up a stored series with what the journal knows of it.
@@ -247,7 +269,7 @@ func (e *Engine) rebuildSeries(l labels.Labels, states []*ruleState, p *past, fr
 	ser = e.findSeries(l)
 	isNew := ser == nil
 	if isNew {
-		ser = &series{labels: l.Copy(), floor: from - 1, first: math.MaxInt64, newest: math.MinInt64}
+		ser = newSeries(l.Copy(), from-1)
 	}
 	for _, rs := range states {
 		if rs.readsSeries(l) {

@@ -82,7 +82,6 @@ func (e *Engine) swap(ctx context.Context, next, fresh, dropped []*ruleState) er
 	for _, rs := range dropped {
 		i := slices.IndexFunc(fresh, func(f *ruleState) bool { return f.rule.ID() == rs.rule.ID() })
 		for _, in := range rs.all {
-			e.customers[in.id.Get("customer")]--
 			if !in.told.open() {
 				continue
 			}
@@ -124,19 +123,24 @@ func carried(fresh, dropped []*ruleState) []OpenAlert {
 	return out
 }
 
-// unbind takes rules away from the series that they read.
+// unbind takes rules away from the series that they read, and counts their
+// identities out.
 func (e *Engine) unbind(states []*ruleState) {
 	gone := func(rs *ruleState) bool { return slices.Contains(states, rs) }
 	for h, list := range e.series {
 		list = slices.DeleteFunc(list, func(s *series) bool {
 			s.feeds = slices.DeleteFunc(s.feeds, func(f feed) bool { return gone(f.rs) })
 			s.evals = slices.DeleteFunc(s.evals, func(f evalFeed) bool { return gone(f.rs) })
-			if len(s.feeds)+len(s.evals) > 0 {
+			e.eachAsleep(s, func(rs *ruleState) {
+				if gone(rs) {
+					e.leave(rs, identityOf(s.labels))
+				}
+			})
+			e.keepSleepers(s, gone)
+			if len(s.feeds)+len(s.evals) > 0 || s.sleep != nil {
 				return false
 			}
-			s.eachSource(func(src *source) {
-				src.series = slices.DeleteFunc(src.series, func(o *series) bool { return o == s })
-			})
+			s.detach()
 			return true
 		})
 		if len(list) == 0 {
@@ -145,5 +149,43 @@ func (e *Engine) unbind(states []*ruleState) {
 			e.series[h] = list
 		}
 	}
+	for _, rs := range states {
+		for _, in := range rs.all {
+			e.leave(rs, in.id)
+		}
+	}
 	e.touched = slices.DeleteFunc(e.touched, func(in *instance) bool { return gone(in.rs) })
+	e.sleepers.prune(gone)
+}
+
+// prune drops the sets that hold a rule that is gone.
+func (s *sleepers) prune(gone func(*ruleState) bool) {
+	for rs, next := range s.next {
+		if gone(rs) {
+			delete(s.next, rs)
+		} else {
+			next.prune(gone)
+		}
+	}
+}
+
+// keepSleepers takes the rules that are gone out of those that a series stands for.
+func (e *Engine) keepSleepers(s *series, gone func(*ruleState) bool) {
+	if s.sleep == nil || !slices.ContainsFunc(s.sleep.rules, func(o sleeper) bool { return gone(o.rs) }) {
+		return
+	}
+	old, awake, refused := s.sleep, s.awake, s.refused
+	s.sleep, s.awake, s.refused = e.sleepers, 0, 0
+	for i, o := range old.rules {
+		if gone(o.rs) {
+			continue
+		}
+		n := len(s.sleep.rules)
+		s.sleep = s.sleep.with(o.rs)
+		s.awake |= awake >> i & 1 << n
+		s.refused |= refused >> i & 1 << n
+	}
+	if len(s.sleep.rules) == 0 {
+		s.sleep = nil
+	}
 }

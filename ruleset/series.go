@@ -34,16 +34,30 @@ type endMark struct {
 
 // series is one watched series and who reads it.
 type series struct {
-	labels labels.Labels
-	source *source   // who delivered it first
-	others []*source // who else does
-	tail   []point   // ascending; holds every point newer than floor
-	floor  int64
-	first  int64 // earliest sample known
-	newest int64
+	labels  labels.Labels
+	next    *series // delivered after this one the last time
+	source  *source // who delivered it first
+	sleep   *sleepers
+	awake   uint64 // of sleep's rules: those whose identity is awake
+	refused uint64 // of sleep's rules: those that a limit keeps out
+	feeds   []feed
+	evals   []evalFeed
+	floor   int64 // tail holds every point newer than it
+	first   int64 // earliest sample known
+	newest  int64
+
+	valued    int64 // newest sample with a value, and
+	valuedOld int64 // the newest of the batches before
+	batch     uint32
+	dropped   bool
+
+	tail   []point   // ascending
+	others []*source // who else delivers it
 	ends   []endMark // ascending
-	feeds  []feed
-	evals  []evalFeed
+}
+
+func newSeries(l labels.Labels, floor int64) *series {
+	return &series{labels: l, floor: floor, first: math.MaxInt64, newest: math.MinInt64, valued: math.MinInt64 / 2, valuedOld: math.MinInt64 / 2}
 }
 
 // add keeps a point in the tail if it is new enough.
@@ -174,6 +188,7 @@ type source struct {
 	firstUp   int64 // 0 before any
 	ups       []int64
 	series    []*series
+	last      *series // the one delivered last
 }
 
 // bound is the event time up to which the source's checks settle at now: its

@@ -29,7 +29,12 @@ func loadSpan(ctx context.Context, store storage.Queryable, s *span, in *instanc
 		l := r.prog.leaves[i]
 		from := len(used)
 		for _, ser := range j.series {
-			pts, err := pointsOf(ctx, store, ser, r.timeOf(lo)-l.offset-l.lookback, r.timeOf(hi)-l.offset)
+			from, to := r.timeOf(lo)-l.offset-l.lookback, r.timeOf(hi)-l.offset
+			if _, there := latest(ser.tail, from, to); there && lo == hi && len(in.rs.late) == 0 {
+				used = append(used, ser.tail) // the only point that counts is in memory
+				continue
+			}
+			pts, err := pointsOf(ctx, store, ser, from, to)
 			if err != nil {
 				return nil, err
 			}

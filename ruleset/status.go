@@ -15,7 +15,7 @@ func (e *Engine) Rules() []RuleStatus {
 	out := make([]RuleStatus, 0, len(e.rules))
 	for _, rs := range e.rules {
 		mode, why := rs.rule.Mode()
-		st := RuleStatus{Rule: rs.rule, Mode: mode, Why: why, Series: len(rs.all)}
+		st := RuleStatus{Rule: rs.rule, Mode: mode, Why: why, Series: rs.watched}
 		for _, in := range rs.all {
 			if in.told != phaseInactive {
 				st.Alerts++

@@ -72,7 +72,7 @@ func (v *verdictReader) open(ctx context.Context, q storage.Queryable, j Journal
 	if v.e, err = New(cfg, []Group{{Rules: []*Rule{v.rule}}}, q, j, nil, metrics.NewSet(), slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
-	v.rs = v.e.rules[0]
+	v.rs, v.e.wide = v.e.rules[0], true
 	v.e.tick(now)
 	v.e.rebuild = true
 	v.e.taking = taking{at: math.MinInt64 / 2, bound: math.MinInt64 / 2}

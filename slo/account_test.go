@@ -97,7 +97,7 @@ func TestUnmeasuredTime(t *testing.T) {
 			t.Errorf("%s: %s", treatment, diff)
 		}
 	}
-	f("show", 40*60_000, Met, 3, []string{"the outcome depends on unmeasured time"})
+	f("show", 40*60_000, Undecided, 3, []string{"the outcome depends on unmeasured time"})
 	f("available", 40*60_000, Met, 2, []string{})
 	f("unavailable", 60*60_000, Breached, 2, []string{})
 }
@@ -202,10 +202,10 @@ func TestStates(t *testing.T) {
 		}
 	}
 	const day = 24 * time.Hour
-	f("whole", always, "2026-11-01 00:00:00", full, Final, Breached, 31*day)
+	f("whole", always, "2026-11-02 00:00:00", full, Final, Breached, 31*day)
 	f("data from the second day on", always, "2026-11-05 00:00:00", late, Partial, NotJudged, 30*day)
 	f("running", always, "2026-10-11 00:01:00", running, Provisional, NotJudged, 10*day)
-	f("just ended, last checks open", always, "2026-11-01 12:00:00", unfinished, Provisional, NotJudged, 31*day-10*minute)
+	f("just ended, last checks open", always, "2026-11-01 12:00:00", unfinished, Provisional, Breached, 31*day-10*minute)
 	f("ended, last checks never came", always, "2026-11-02 00:00:00", unfinished, Partial, NotJudged, 31*day-10*minute)
 	f("begins in mid-month", contractWith(t, "{from: 2026-01-01}", "{from: 2026-10-02}"), "2026-11-05 00:00:00", full, Partial, NotJudged, 30*day)
 	f("ends in mid-month", contractWith(t, "{from: 2026-01-01}", "{from: 2026-01-01, to: 2026-10-10}"), "2026-11-05 00:00:00", full, Partial, NotJudged, 10*day)

@@ -1,7 +1,6 @@
 package slo
 
 import (
-	"fmt"
 	"time"
 
 	"watchkeeper/internal/calendar"
@@ -40,48 +39,6 @@ func (a *account) report(now time.Time) *Report {
 	}
 	r.judge(a, uncovered, now)
 	return r
-}
-
-// judge sets the state and, for a whole cycle, the judgement.
-func (r *Report) judge(a *account, uncovered calendar.Set, now time.Time) {
-	r.Notes = []string{}
-	note := func(format string, args ...any) { r.Notes = append(r.Notes, fmt.Sprintf(format, args...)) }
-	// The last checks of a cycle settle late: until then only what is missing before them counts.
-	lost := uncovered
-	if n := len(lost); n > 0 && lost[n-1].To == a.period.To && now.Before(a.cycle.End.Add(settling)) {
-		lost = lost[:n-1]
-	}
-	inForce := a.contract.life(a.cycle.Interval()) == a.cycle.Interval()
-	r.State, r.Judgement = Final, NotJudged
-	switch {
-	case !inForce || len(lost) > 0:
-		r.State = Partial
-	case now.Before(a.cycle.End) || len(uncovered) > 0:
-		r.State = Provisional
-	case r.ContractFigure().Allowance.Breached:
-		r.Judgement = Breached
-	default:
-		r.Judgement = Met
-	}
-	if !inForce {
-		note("the contract was in force for a part of the cycle only: reported, not judged")
-	}
-	if len(lost) > 0 {
-		note("%s of the period had no check of any series: reported, not judged", Duration(lost.Milliseconds()))
-	}
-	if len(a.tracks) == 0 {
-		note("no series of rule %s matches %s", a.contract.Unavailable.Rule, a.contract.Unavailable.Selector.Text)
-	}
-	if r.State == Provisional {
-		note("the cycle is not complete: figures so far, availability over the covered time, the allowance of the whole cycle")
-	}
-	for _, f := range r.Figures[1:] {
-		if f.Name != FigureWithoutExclusions && f.Allowance.Breached != r.ContractFigure().Allowance.Breached {
-			note("the outcome depends on %s", map[string]string{
-				FigureDisputesAccepted: "open disputes", FigureUnmeasuredDown: "unmeasured time",
-			}[f.Name])
-		}
-	}
 }
 
 func (c *Contract) facts() ContractFacts {

@@ -8,10 +8,6 @@ import (
 	"watchkeeper/internal/calendar"
 )
 
-// settling is how long after a cycle's end its last checks may still be open:
-// the rule engine settles by force after a day.
-const settling = 24 * time.Hour
-
 // Compute reports a cycle of the contract as it stands at now. A cycle that has
 // not begun, or in which the contract was not in force, is an error.
 func Compute(ctx context.Context, c *Contract, cycle calendar.Cycle, reader VerdictReader, now time.Time) (*Report, error) {

@@ -6,7 +6,7 @@ import (
 )
 
 const rounding = "availability is cut off after six decimals, so that a broken promise never prints as a kept one; " +
-	"money is rounded half up to two decimals; everything else is exact"
+	"money is rounded half up to two decimals, printed seconds to three; everything else is exact"
 
 func ratio(numerator, denominator int64) *big.Rat { return big.NewRat(numerator, denominator) }
 
@@ -116,11 +116,11 @@ func (c *Contract) refund(breached bool, unavailableMS int64, beyond *big.Rat) *
 // steps tell the refund's arithmetic line by line.
 func (d *RefundDue) steps(breached bool, unavailableMS int64, beyond Exact, r *Refund) []string {
 	if !breached {
-		return []string{fmt.Sprintf("unavailable %s s: the allowance is not used up, nothing is owed", Duration(unavailableMS).seconds())}
+		return []string{fmt.Sprintf("unavailable %s s: the allowance is not used up, no unit has started", Duration(unavailableMS).seconds())}
 	}
 	steps := []string{
-		fmt.Sprintf("unavailable %s s, of which beyond the allowance %s s", Duration(unavailableMS).seconds(), beyond.RatString()),
-		fmt.Sprintf("%s s / %s s, each started unit counting as one: %s", beyond.RatString(), d.UnitSize.seconds(), d.Units.RatString()),
+		fmt.Sprintf("unavailable %s s, of which beyond the allowance %s s", Duration(unavailableMS).seconds(), beyond.Decimal()),
+		fmt.Sprintf("%s s / %s s, each started unit counting as one: %s", beyond.Decimal(), d.UnitSize.seconds(), d.Units.RatString()),
 		fmt.Sprintf("%s %s / %d x %s = %s %s", r.Fee.Amount, d.Currency, r.Divisor, d.Units.RatString(), d.Uncapped.FloatString(2), d.Currency),
 	}
 	reached := "not exceeded"

@@ -15,8 +15,8 @@ type State string
 
 // The states.
 const (
-	Final       State = "final"       // the whole cycle, all of it checked
-	Provisional State = "provisional" // the cycle runs, or its last checks are still to settle
+	Final       State = "final"       // the whole cycle, all of it checked and settled
+	Provisional State = "provisional" // the cycle runs, or ended less than 24 h ago: its last checks may still settle
 	Partial     State = "partial"     // contract or checks cover a part of the cycle: reported, not judged
 )
 
@@ -27,7 +27,8 @@ type Judgement string
 const (
 	Met       Judgement = "met"
 	Breached  Judgement = "breached"
-	NotJudged Judgement = "not_judged"
+	Undecided Judgement = "undecided"  // the cycle is complete, but the outcome depends on unmeasured time
+	NotJudged Judgement = "not_judged" // the report does not speak for the whole cycle, or not yet
 )
 
 // Duration is an exact length of time in milliseconds; in JSON it is a decimal
@@ -64,6 +65,12 @@ type Exact struct{ *big.Rat }
 
 // MarshalJSON writes the reduced fraction.
 func (e Exact) MarshalJSON() ([]byte, error) { return json.Marshal(e.RatString()) }
+
+// Decimal is the number for a reader: rounded half up to three decimals, for
+// seconds to the millisecond, without trailing zeros.
+func (e Exact) Decimal() string {
+	return strings.TrimSuffix(strings.TrimRight(e.FloatString(3), "0"), ".")
+}
 
 // Report is what a contract's cycle came to. Its JSON is complete: every
 // printed figure is in it with what it was computed from.

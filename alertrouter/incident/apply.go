@@ -22,7 +22,8 @@ type Planner func(*Incident) []Target
 // Apply writes what a list of transitions, in order, makes of the incidents:
 // their new state, their event log and the outbox. All of it is durable when
 // Apply returns nil, and none of it was written otherwise. A transition that
-// was applied before changes nothing. now is the wall clock.
+// was applied before changes nothing, for HandledRetention at least. now is the
+// wall clock.
 func (s *Store) Apply(ctx context.Context, now time.Time, ts []Transition, plan Planner) ([]Change, error) {
 	var changes []Change
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
@@ -90,8 +91,8 @@ func (a *applier) seen(t Transition) (bool, error) {
 	if key == "" {
 		return false, nil
 	}
-	res, err := a.tx.ExecContext(a.ctx, `INSERT INTO handled_transitions (transition_key, handled_at) VALUES (?, ?)
-		ON CONFLICT (transition_key) DO NOTHING`, key, a.now.UnixMilli())
+	res, err := a.tx.ExecContext(a.ctx, `INSERT INTO handled_transitions (transition_key, incident_key, handled_at) VALUES (?, ?, ?)
+		ON CONFLICT (transition_key) DO NOTHING`, key, t.Key(), a.now.UnixMilli())
 	if err != nil {
 		return false, err
 	}

@@ -2,6 +2,11 @@
 // log, who is to be told, what was tried and what was answered. Everything
 // that belongs together is written in one SQL transaction, so that after a
 // crash at any point there is either the whole of it or nothing.
+//
+// Incidents, their event logs, who was told and the delivery ledger are the
+// record and are kept for good. What only serves the machinery is taken away by
+// Prune: which transitions were handed over, and the full text of messages that
+// were accepted or given up long ago.
 package incident
 
 import (
@@ -27,6 +32,10 @@ var ErrNotFound = errors.New("incident not found")
 
 // ErrClosed means that the incident is closed already.
 var ErrClosed = errors.New("incident is closed")
+
+// ErrInvalid means that what a person wrote cannot be recorded as it is. Tell
+// them why; the same again is refused again.
+var ErrInvalid = errors.New("invalid")
 
 //go:embed migrations/sqlite/*.sql
 var migrations embed.FS

@@ -146,6 +146,9 @@ func (f *firstByte) begin() {
 
 // Write implements io.Writer.
 func (f *firstByte) Write(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
 	f.begin()
 	return f.w.Write(b)
 }

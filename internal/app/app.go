@@ -17,6 +17,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/prometheus/prometheus/promql"
+	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
 	"watchkeeper/alertrouter"
@@ -35,13 +36,15 @@ import (
 
 // Limits of queries, Prometheus's defaults.
 const (
-	queryTimeout    = 2 * time.Minute
-	queryMaxSamples = 50_000_000
-	lookbackDelta   = 5 * time.Minute
+	queryTimeout  = 2 * time.Minute
+	lookbackDelta = 5 * time.Minute
 )
 
 // tick is how often engine time follows the wall clock when no batch comes.
 const tick = time.Second
+
+// readTimeout bounds the reading of one request, body included.
+const readTimeout = time.Minute
 
 // stopTimeout bounds the wait for requests under way at the stop.
 const stopTimeout = 10 * time.Second
@@ -56,19 +59,21 @@ type App struct {
 	now     func() time.Time
 	started time.Time
 
-	dir      *datadir.Dir
-	store    *storage.Store
-	engine   *ruleset.Engine
-	verdicts *verdictLog
-	plain    *promrules.Runner // Prometheus's own rules
-	router   *alertrouter.Router
-	pipeline *Pipeline
-	jobs     *exporters.Scheduler
-	budgets  *aliyun.Budgets
-	write    *ingest.Writer
-	queries  *promql.Engine
-	ingest   *ingest.Server
-	http     *http.Server
+	dir         *datadir.Dir
+	store       *storage.Store
+	engine      *ruleset.Engine
+	verdicts    *verdictLog
+	plain       *promrules.Runner // Prometheus's own rules
+	router      *alertrouter.Router
+	pipeline    *Pipeline
+	jobs        *exporters.Scheduler
+	budgets     *aliyun.Budgets
+	write       *ingest.Writer
+	queries     *promql.Engine // people's
+	ruleQueries *promql.Engine // plain rules'; they do not wait for people's
+	tracker     *promql.ActiveQueryTracker
+	ingest      *ingest.Server
+	http        *http.Server
 
 	apiListener    net.Listener
 	ingestListener net.Listener // nil when off
@@ -77,7 +82,7 @@ type App struct {
 
 	mu       sync.Mutex
 	cfg      *config.Config
-	groups   []ruleset.Group
+	loaded   *loadedRules
 	senders  map[string]ingest.Sender // by token; "" is the open one
 	ready    bool
 	reloadMu sync.Mutex // one reload at a time; held across I/O, since that is what it orders
@@ -105,8 +110,11 @@ func New(cfg *config.Config, opts Options) (a *App, err error) {
 	if err != nil {
 		return a, err
 	}
-	a.groups, a.senders, a.removal = w.groups, w.senders, newRemoval(cfg, w)
+	a.loaded, a.senders, a.removal = w.loadedRules, w.senders, newRemoval(cfg, w)
 	if err := a.listen(cfg); err != nil {
+		return a, err
+	}
+	if w.routing, err = a.buildRouting(cfg); err != nil { // the address is known now
 		return a, err
 	}
 	if a.dir, err = datadir.Open(cfg.DataDir); err != nil {
@@ -118,10 +126,9 @@ func New(cfg *config.Config, opts Options) (a *App, err error) {
 	if a.router, err = alertrouter.New(w.routing, a.set, a.log); err != nil {
 		return a, err
 	}
-	a.queries = promql.NewEngine(promql.EngineOpts{
-		Logger: a.log, MaxSamples: queryMaxSamples, Timeout: queryTimeout, LookbackDelta: lookbackDelta,
-		EnableAtModifier: true, EnableNegativeOffset: true,
-	})
+	if err := a.buildQueries(cfg); err != nil {
+		return a, err
+	}
 	if a.verdicts, err = openVerdictLog(a.dir.Path(logFolder), a.now(), time.Duration(cfg.Storage.Retention)); err != nil {
 		return a, err
 	}
@@ -131,7 +138,7 @@ func New(cfg *config.Config, opts Options) (a *App, err error) {
 		return a, err
 	}
 	a.pipeline = NewPipeline(a.store, a.engine, a.now, a.set, a.log)
-	a.plain, err = promrules.New(w.plain, a.queries, a.store, plainAppender{a.pipeline}, a.notifyPlain, a.set, a.log)
+	a.plain, err = promrules.New(w.plain, a.ruleQueries, a.store, plainAppender{a.pipeline}, a.notifyPlain, a.set, a.log)
 	if err != nil {
 		return a, err
 	}
@@ -145,12 +152,30 @@ func New(cfg *config.Config, opts Options) (a *App, err error) {
 	return a, a.buildServers(cfg)
 }
 
+// buildQueries makes the PromQL engines. People's queries wait for each other
+// beyond a number; Prometheus's tracker also tells after a crash which ones ran.
+func (a *App) buildQueries(cfg *config.Config) error {
+	opts := promql.EngineOpts{
+		Logger: a.log, MaxSamples: cfg.API.MaxQuerySamples, Timeout: queryTimeout, LookbackDelta: lookbackDelta,
+		EnableAtModifier: true, EnableNegativeOffset: true,
+	}
+	a.ruleQueries = promql.NewEngine(opts)
+	var err error
+	if a.tracker, err = promql.NewActiveQueryTracker(a.dir.Path(), cfg.API.MaxQueries, a.log); err != nil {
+		return fmt.Errorf("data folder %q: list of running queries: %w", a.dir.Path(), err)
+	}
+	opts.ActiveQueryTracker = a.tracker
+	a.queries = promql.NewEngine(opts)
+	return nil
+}
+
 // listen takes the ports first: an occupied one is the most common mistake.
 func (a *App) listen(cfg *config.Config) error {
 	var err error
 	if a.apiListener, err = net.Listen("tcp", cfg.API.Listen); err != nil {
 		return fmt.Errorf("api.listen: %w; set another address or stop what listens there", err)
 	}
+	a.apiListener = netutil.LimitListener(a.apiListener, cfg.API.MaxConnections)
 	if cfg.Ingest.Listen == "" {
 		return nil
 	}
@@ -193,7 +218,7 @@ func (a *App) buildServers(cfg *config.Config) error {
 		Write: a.write.HTTP(a.sender), Alertmanager: a.fromKnown(am), Metrics: a.writeMetrics, Ready: a.readiness, Reload: a.Reload,
 	}, a.set, a.log)
 	a.http = &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: a.gate(handler), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: readTimeout, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
 	return nil
@@ -202,11 +227,13 @@ func (a *App) buildServers(cfg *config.Config) error {
 // Run rebuilds the judging state, starts all parts and returns after they have
 // stopped: nil after ctx ended, else what failed.
 func (a *App) Run(ctx context.Context) error {
-	if err := a.recover(ctx); err != nil {
-		return err
-	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return a.serveHTTP(ctx) })
+	g.Go(func() error { return a.serveHTTP(ctx) }) // it says that we are starting
+	a.log.Info("recovering: the last samples are judged again", "window", a.cfg.Rules.Engine.RecoverWindow.String())
+	if err := a.recover(ctx); err != nil {
+		g.Go(func() error { return err })
+		return g.Wait()
+	}
 	if a.ingest != nil {
 		g.Go(func() error { return a.ingest.Serve(ctx, a.ingestListener) })
 	}
@@ -214,8 +241,9 @@ func (a *App) Run(ctx context.Context) error {
 	g.Go(func() error { return a.jobs.Run(ctx) })
 	g.Go(func() error { return a.plain.Run(ctx) })
 	g.Go(func() error { return a.keepTime(ctx) })
+	g.Go(func() error { return a.keepCoverage(ctx) })
 	a.setReady(true)
-	a.log.Info("watchkeeper is ready", "url", a.URL(), "data", a.dir.Path(), "rules", countRules(a.groups))
+	a.log.Info("watchkeeper is ready", "url", a.URL(), "data", a.dir.Path(), "rules", countRules(a.rules()))
 	context.AfterFunc(ctx, func() { a.log.Info("stopping") })
 	err := g.Wait()
 	a.setReady(false)
@@ -279,14 +307,30 @@ func (a *App) keepTime(ctx context.Context) error {
 			return nil
 		case <-t.C:
 			now := a.now()
-			err := a.pipeline.Tick(ctx, now)
-			if err == nil {
-				err = series.write(ctx, a.engine.Alerts(), now)
-			}
-			if err != nil && ctx.Err() == nil {
+			if err := a.pipeline.Tick(ctx, now); err != nil && ctx.Err() == nil {
 				a.log.Error("judging waits", "err", err)
 			}
+			a.changeOverrides(ctx, now)
+			if err := series.write(ctx, a.engine.Alerts(), now); err != nil && ctx.Err() == nil {
+				a.log.Warn("alerts are not written as series; judging goes on", "err", err)
+			}
 		}
+	}
+}
+
+// changeOverrides reloads when an override begins or ends. A reload that fails
+// is tried again a minute later; until then the rules stay as they were.
+func (a *App) changeOverrides(ctx context.Context, now time.Time) {
+	a.mu.Lock()
+	until := a.loaded.until
+	due := !until.IsZero() && !now.Before(until)
+	if due {
+		a.loaded.until = now.Add(time.Minute)
+	}
+	a.mu.Unlock()
+	if due {
+		a.log.Info("an override begins or ends: the configuration is read again")
+		_ = a.Reload(ctx) // it logs its error
 	}
 }
 
@@ -321,6 +365,9 @@ func (a *App) Close() error {
 	if a.verdicts != nil {
 		errs = append(errs, a.verdicts.Close())
 	}
+	if a.tracker != nil {
+		errs = append(errs, a.tracker.Close())
+	}
 	if a.router != nil {
 		errs = append(errs, a.router.Close())
 	}
@@ -351,13 +398,24 @@ func (a *App) setReady(v bool) {
 	a.ready = v
 }
 
+// readiness says why the server does not do all that it should.
 func (a *App) readiness() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !a.ready {
+	if !a.isReady() {
 		return errors.New("starting or stopping")
 	}
+	if err := a.store.Err(); err != nil {
+		return err
+	}
+	if a.pipeline.waiting() >= maxUnjudged {
+		return errUnjudged
+	}
 	return nil
+}
+
+func (a *App) isReady() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.ready
 }
 
 func (a *App) writeMetrics(w io.Writer) {

@@ -28,6 +28,38 @@ func (a *App) coverage() api.Coverage {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		return CoverageOf(ctx, a.store, a.rules(), nil, a.now())
+		return a.coverageNow(ctx)
+	}
+}
+
+func (a *App) coverageNow(ctx context.Context) (*coverage.Report, error) {
+	a.mu.Lock()
+	loaded := a.loaded
+	a.mu.Unlock()
+	return CoverageOf(ctx, a.store, loaded.groups, loaded.applied, a.now())
+}
+
+// coverageEvery is how often the coverage is computed for its metrics.
+const coverageEvery = 5 * time.Minute
+
+// keepCoverage keeps the metrics of coverage up to date.
+func (a *App) keepCoverage(ctx context.Context) error {
+	gauges := coverage.NewGauges(a.set)
+	t := time.NewTicker(coverageEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		r, err := a.coverageNow(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				a.log.Warn("coverage is not known", "err", err)
+			}
+			continue
+		}
+		gauges.Set(r)
 	}
 }

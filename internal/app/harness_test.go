@@ -101,11 +101,17 @@ func serve(t *testing.T, file string) *server {
 	return s
 }
 
+// building lets one App be built at a time: Alertmanager's API, when it is
+// built, writes to its description, a global.
+var building sync.Mutex
+
 func open(file string, log *logBuffer) (*app.App, error) {
 	cfg, err := config.Load(file)
 	if err != nil {
 		return nil, err
 	}
+	building.Lock()
+	defer building.Unlock()
 	return app.New(cfg, app.Options{Version: "test", Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 }
 

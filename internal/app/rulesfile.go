@@ -2,6 +2,7 @@ package app
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"watchkeeper/internal/api"
 	"watchkeeper/internal/config"
 	"watchkeeper/internal/datadir"
+	"watchkeeper/internal/ingest"
 	"watchkeeper/ruleset"
 )
 
@@ -43,11 +45,16 @@ func (a *App) saveRules(groups []ruleset.Group) error {
 	if err != nil {
 		return err
 	}
-	name := a.dir.Path(rulesFile)
-	if err := os.WriteFile(name+".tmp", b, 0o640); err != nil {
+	f, err := os.CreateTemp(a.dir.Path(), rulesFile+".*")
+	if err != nil {
 		return err
 	}
-	return os.Rename(name+".tmp", name)
+	defer os.Remove(f.Name()) // gone after the rename
+	_, err = f.Write(b)
+	if err := errors.Join(err, f.Chmod(0o640), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), a.dir.Path(rulesFile))
 }
 
 // ReadRules reads the rules that were in force last in a folder.
@@ -67,22 +74,20 @@ func ReadRules(dir *datadir.Dir) ([]api.RuleGroup, error) {
 // bearer token, else that of the open sender, else the default one. The sender's word
 // is never taken.
 func (a *App) customerOf(r *http.Request) string {
-	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if s, ok := a.sender(token); ok {
-		return s.Customer
-	}
-	if s, ok := a.sender(""); ok {
+	if s, ok := a.sender(ingest.Bearer(r.Header.Get("Authorization"))); ok {
 		return s.Customer
 	}
 	return config.DefaultCustomer
 }
 
-// fromKnown refuses alerts that are pushed with a token that nobody has; they
-// would become incidents of another customer.
+// fromKnown refuses alerts that are pushed by nobody known: without a token where
+// senders have tokens, or with a token that nobody has. They would become
+// incidents of another customer.
 func (a *App) fromKnown(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		token, given := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if _, known := a.sender(token); given && !known && r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/alerts") {
+		header := r.Header.Get("Authorization")
+		_, known := a.sender(ingest.Bearer(header))
+		if !known && (header != "" || a.hasSenders()) && r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/alerts") {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			http.Error(w, "no valid bearer token", http.StatusUnauthorized)
 			return

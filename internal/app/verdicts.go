@@ -9,6 +9,7 @@ import (
 
 	"watchkeeper/internal/storage"
 	"watchkeeper/ruleset"
+	"watchkeeper/ruleset/override"
 	"watchkeeper/slo"
 )
 
@@ -25,32 +26,27 @@ func NewVerdictReader(store *storage.Store, groups []ruleset.Group) slo.VerdictR
 
 // Verdicts implements slo.VerdictReader.
 func (v verdictReader) Verdicts(ctx context.Context, rule string, from, to time.Time, m ...*labels.Matcher) ([]slo.SeriesVerdicts, error) {
-	r := findRule(v.groups, rule)
-	if r == nil {
+	rules := override.Of(v.groups, rule)
+	if len(rules) == 0 {
 		return nil, fmt.Errorf("no rule %q is loaded", rule)
 	}
-	// The last slot with time in (from, to] may end after to.
-	last := to.Add(r.Interval - time.Millisecond)
-	judged, err := ruleset.Verdicts(ctx, v.store, records{v.store.Journal()}, r, from, last, m...)
-	if err != nil {
-		return nil, err
-	}
 	var out []slo.SeriesVerdicts
-	for _, s := range judged {
-		out = append(out, pieces(s)...)
-	}
-	return out, nil
-}
-
-func findRule(groups []ruleset.Group, id string) *ruleset.Rule {
-	for _, g := range groups {
-		for _, r := range g.Rules {
-			if r.ID() == id {
-				return r
+	judgedBy := map[string]bool{} // an overriding rule's word counts before the rule's own
+	for _, r := range rules {
+		// The last slot with time in (from, to] may end after to.
+		last := to.Add(r.Interval - time.Millisecond)
+		judged, err := ruleset.Verdicts(ctx, v.store, records{v.store.Journal()}, r, from, last, m...)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range judged {
+			if id := s.Identity.String(); !judgedBy[id] {
+				judgedBy[id] = true
+				out = append(out, pieces(s)...)
 			}
 		}
 	}
-	return nil
+	return out, nil
 }
 
 // pieces cuts a series' verdicts where the series did not exist.

@@ -174,5 +174,5 @@ func (a *App) report(ctx context.Context, w io.Writer, file, cycle, format strin
 func (a *App) rules() []ruleset.Group {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.groups
+	return a.loaded.groups
 }

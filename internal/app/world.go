@@ -28,6 +28,8 @@ import (
 	"watchkeeper/internal/ingest"
 	"watchkeeper/ruleset"
 	"watchkeeper/ruleset/contract"
+	"watchkeeper/ruleset/dbpolicy"
+	"watchkeeper/ruleset/override"
 	"watchkeeper/ruleset/promrules"
 	"watchkeeper/slo"
 )
@@ -40,8 +42,7 @@ const minToken = 16
 
 // world is everything that a configuration says and that a reload swaps.
 type world struct {
-	groups  []ruleset.Group  // whose checks are counted
-	files   []promrules.File // all rule files; plain groups in them are Prometheus's
+	*loadedRules
 	plain   promrules.Config
 	jobs    []exporters.Job
 	senders map[string]ingest.Sender
@@ -70,7 +71,7 @@ func Check(cfg *config.Config, log *slog.Logger) (Summary, error) {
 func (a *App) build(cfg *config.Config) (*world, error) {
 	w := &world{}
 	var err error
-	if w.groups, w.files, err = readRules(cfg); err != nil {
+	if w.loadedRules, err = readRules(cfg, a.now()); err != nil {
 		return nil, err
 	}
 	w.plain = cfg.Rules.Plain
@@ -102,50 +103,98 @@ func (a *App) build(cfg *config.Config) (*world, error) {
 	return w, nil
 }
 
-// Rules reads the rules of a configuration whose checks are counted.
+// Rules reads the rules of a configuration whose checks are counted, as they
+// are now: overrides applied.
 func Rules(cfg *config.Config) ([]ruleset.Group, error) {
-	groups, _, err := readRules(cfg)
-	return groups, err
+	r, err := readRules(cfg, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return r.groups, nil
 }
 
-// readRules reads the packs and rule files of a configuration. Plain groups are
-// left to Prometheus's meaning; a group that mixes both kinds is refused there.
-func readRules(cfg *config.Config) (groups []ruleset.Group, files []promrules.File, err error) {
+// loadedRules is what the packs, the rule files and the overrides say at a time.
+type loadedRules struct {
+	groups  []ruleset.Group    // whose checks are counted
+	files   []promrules.File   // all rule files; plain groups in them are Prometheus's
+	applied []override.Applied // overrides and what became of them
+	until   time.Time          // when an override begins or ends; zero: never
+}
+
+// readRules reads packs, rule files and overrides. Plain groups are left to
+// Prometheus's meaning; a group that mixes both kinds is refused there.
+func readRules(cfg *config.Config, now time.Time) (*loadedRules, error) {
+	r := &loadedRules{}
 	for i, pack := range cfg.Rules.Packs {
-		if pack != contract.Name {
-			return nil, nil, fmt.Errorf("rules.packs[%d]: no pack %q; shipped is %q", i, pack, contract.Name)
-		}
-		pf, err := contract.Pack(cfg.Rules.Literal...)
+		groups, err := readPack(cfg, pack)
 		if err != nil {
-			return nil, nil, fmt.Errorf("rules.literal: %w", err)
+			return nil, fmt.Errorf("rules.packs[%d]: %w", i, err)
 		}
-		for _, f := range pf {
-			gs, err := ruleset.Parse(f.Name, f.Data)
-			if err != nil {
-				return nil, nil, err
-			}
-			groups = append(groups, gs...)
-		}
+		r.groups = append(r.groups, groups...)
 	}
 	for i, pattern := range cfg.Rules.Files {
 		names, err := glob(cfg, fmt.Sprintf("rules.files[%d]", i), pattern)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		for _, name := range names {
 			b, err := os.ReadFile(name)
 			if err != nil {
-				return nil, nil, fmt.Errorf("rule file: %w", err)
+				return nil, fmt.Errorf("rule file: %w", err)
 			}
-			gs, err := ruleset.Parse(name, b)
+			groups, err := ruleset.Parse(name, b)
 			if err != nil {
-				return nil, nil, err
+				return nil, err
 			}
-			groups = append(groups, slices.DeleteFunc(gs, plainGroup)...)
-			files = append(files, promrules.File{Name: name, Data: b})
+			r.groups = append(r.groups, slices.DeleteFunc(groups, plainGroup)...)
+			r.files = append(r.files, promrules.File{Name: name, Data: b})
 		}
 	}
-	return groups, files, nil
+	return r, r.override(cfg, now)
+}
+
+func readPack(cfg *config.Config, pack string) ([]ruleset.Group, error) {
+	switch pack {
+	case dbpolicy.Name:
+		return dbpolicy.Groups(cfg.Rules.DatabasePolicy)
+	case contract.Name:
+	default:
+		return nil, fmt.Errorf("no pack %q; shipped are %q and %q", pack, contract.Name, dbpolicy.Name)
+	}
+	files, err := contract.Pack(cfg.Rules.Literal...)
+	if err != nil {
+		return nil, err
+	}
+	var groups []ruleset.Group
+	for _, f := range files {
+		gs, err := ruleset.Parse(f.Name, f.Data)
+		if err != nil {
+			return nil, err
+		}
+		groups = append(groups, gs...)
+	}
+	return groups, nil
+}
+
+// override applies the overrides that are active at now.
+func (r *loadedRules) override(cfg *config.Config, now time.Time) error {
+	if cfg.Rules.Overrides == "" {
+		return nil
+	}
+	name := cfg.Path(cfg.Rules.Overrides)
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("rules.overrides: %w", err)
+	}
+	overrides, err := override.Parse(name, b)
+	if err != nil {
+		return err
+	}
+	if r.groups, r.applied, err = override.Apply(r.groups, overrides, now); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	r.until, _ = override.NextChange(overrides, now)
+	return nil
 }
 
 func plainGroup(g ruleset.Group) bool {
@@ -245,8 +294,12 @@ func (a *App) buildRouting(cfg *config.Config) (alertrouter.Config, error) {
 		}
 		rc.Routing = text
 	}
-	if cfg.ExternalURL != "" {
-		rc.ExternalURL = cfg.ExternalURL
+	rc.ExternalURL = cfg.ExternalURL
+	if rc.ExternalURL == "" {
+		rc.ExternalURL = "http://" + cfg.API.Listen
+		if a.apiListener != nil {
+			rc.ExternalURL = a.URL()
+		}
 	}
 	if err := rc.Validate(); err != nil {
 		return rc, routingError(cfg, err)
@@ -290,6 +343,12 @@ func senders(cfg *config.Config) (map[string]ingest.Sender, error) {
 		out[""] = ingest.Sender{Customer: o.Customer, Source: pushPrefix + name}
 	}
 	return out, nil
+}
+
+func (a *App) hasSenders() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.senders) > 0
 }
 
 // sender is the ingest.Authenticator: who a token stands for now.
@@ -346,7 +405,7 @@ func (a *App) reload(ctx context.Context) error {
 		return errors.Join(err, a.plain.Update(oldWorld.plain, oldWorld.files), a.engine.Reload(ctx, oldWorld.groups, a.now()), a.router.Reload(oldWorld.routing))
 	}
 	a.mu.Lock()
-	a.cfg, a.groups, a.senders = cfg, w.groups, w.senders
+	a.cfg, a.loaded, a.senders = cfg, w.loadedRules, w.senders
 	a.mu.Unlock()
 	if err := errors.Join(a.saveRules(w.groups), a.endRemoved(ctx, newRemoval(cfg, w), a.engine.Alerts())); err != nil {
 		// The new configuration is in force; the alerts of what it no longer
@@ -369,12 +428,19 @@ func fixed(old, new *config.Config) error {
 		{"ingest.limits", old.Ingest.Limits == new.Ingest.Limits},
 		{"storage", old.Storage == new.Storage},
 		{"rules.engine", old.Rules.Engine == new.Rules.Engine},
+		{"alertrouter", keeping(old.AlertRouter) == keeping(new.AlertRouter)},
 	} {
 		if !f.same {
 			return fmt.Errorf("%s: changed; this needs a restart", f.path)
 		}
 	}
 	return nil
+}
+
+// keeping is the part of the router's configuration that a reload cannot change.
+func keeping(c alertrouter.Config) alertrouter.Config {
+	c.RoutingFile, c.Routing, c.ExternalURL = "", "", ""
+	return c
 }
 
 func (a *App) config() *config.Config {

@@ -2,14 +2,18 @@ package cli
 
 import (
 	"log/slog"
+	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"watchkeeper/internal/app/apptest"
 	"watchkeeper/internal/datadir"
 	"watchkeeper/internal/sample"
 	"watchkeeper/internal/storage"
@@ -153,5 +157,47 @@ func TestRulesOverARunningServer(t *testing.T) {
 	}
 	if r := run(t, dir, "rules", "explain", "{", "--url", d.url); r.code != 1 || !strings.Contains(r.stderr, "400") {
 		t.Errorf("wrong alert: exit code %d: %s", r.code, r.stderr)
+	}
+}
+
+// The settled log that a server wrote while it ran is what replay makes of its
+// folder when it has stopped, byte for byte.
+func TestRulesReplayEqualsTheServersLog(t *testing.T) {
+	t.Parallel()
+	dir, _ := pushed(t)
+	write(t, filepath.Join(dir, "rules.yml"), `groups: [{name: queue, interval: 1s, rules: [{alert: QueueLong, expr: queue_length > 10, consecutive: 3, lateness: 2s}]}]`)
+	d := start(t, dir)
+	series := labels.FromStrings("__name__", "queue_length", "instance", "mail")
+	now := time.Now().Truncate(time.Second)
+	var points []apptest.Point
+	for i, v := range []float64{5, 99, 98, 97, 5, 5, 99, 98, 97, 5, 5, 5, 5, 5, 5, 5} {
+		points = append(points, apptest.Point{Series: series, T: now.Add(time.Duration(i-16) * time.Second).UnixMilli(), V: v})
+	}
+	if code, body := apptest.WriteV1(t, d.url+"/api/v1/write", "", points...); code != http.StatusNoContent {
+		t.Fatalf("write: %d %s", code, body)
+	}
+	settled := func() string {
+		var out strings.Builder
+		names, err := filepath.Glob(filepath.Join(dir, "data", "log", "settled-*.jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			b, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out.Write(b)
+		}
+		return out.String()
+	}
+	apptest.Until(t, "two resolved alerts in the settled log", func() bool { return strings.Count(settled(), `"to":"resolved"`) == 2 })
+	if code := d.stop(syscall.SIGTERM); code != exitOK {
+		t.Fatalf("exit code %d", code)
+	}
+	replayed := ok(t, dir, "rules", "replay", "--rules", "rules.yml", "--data", "data",
+		"--from", now.Add(-time.Hour).UTC().Format(time.RFC3339), "--to", now.Add(time.Hour).UTC().Format(time.RFC3339))
+	if want := settled(); replayed != want || strings.Count(want, "\n") != 6 {
+		t.Errorf("the server wrote\n%sreplay says\n%s", want, replayed)
 	}
 }

@@ -5,6 +5,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,6 +21,7 @@ import (
 	"watchkeeper/internal/storage"
 	"watchkeeper/internal/strictyaml"
 	"watchkeeper/ruleset"
+	"watchkeeper/ruleset/dbpolicy"
 	"watchkeeper/ruleset/promrules"
 )
 
@@ -63,6 +65,14 @@ type Listener struct {
 	// AllowUnauthenticated permits an address that others can reach although the
 	// API asks nobody who he is. Put a proxy that does in front. Default false.
 	AllowUnauthenticated bool `yaml:"allow_unauthenticated"`
+	// MaxConnections is the number of connections served at once. Default 512.
+	MaxConnections int `yaml:"max_connections"`
+	// MaxQueries is the number of PromQL queries that run at once; further ones
+	// wait. Default 8.
+	MaxQueries int `yaml:"max_queries"`
+	// MaxQuerySamples is the number of samples that one query may hold in
+	// memory, at about 35 bytes each. Default 5000000.
+	MaxQuerySamples int `yaml:"max_query_samples"`
 }
 
 // Ingest is the listener for remote write and who may send there.
@@ -99,13 +109,19 @@ type OpenSender struct {
 
 // Rules says by which rules samples are judged.
 type Rules struct {
-	// Packs are shipped rule packs. Default [contract].
+	// Packs are shipped rule packs: contract, database-policy. Default [contract].
 	Packs []string `yaml:"packs"`
 	// Literal names contract rows whose literal threshold is judged instead of
 	// the shipped deviation. Default none.
 	Literal []string `yaml:"literal"`
 	// Files are rule files. Patterns are allowed. Default none.
 	Files []string `yaml:"files"`
+	// DatabasePolicy holds the thresholds of the pack database-policy, which the
+	// contract leaves to each customer.
+	DatabasePolicy dbpolicy.Config `yaml:"database_policy"`
+	// Overrides is a file of changes to rules for one customer or resource, each
+	// with owner, reason and end. Default none.
+	Overrides string `yaml:"overrides"`
 	// Engine bounds the rule engine.
 	Engine ruleset.Config `yaml:"engine"`
 	// Plain says how Prometheus's own rules in the files (those without
@@ -152,7 +168,7 @@ func Default() Config {
 func base() Config {
 	return Config{
 		DataDir: "data",
-		API:     Listener{Listen: "127.0.0.1:9370"},
+		API:     Listener{Listen: "127.0.0.1:9370", MaxConnections: 512, MaxQueries: 8, MaxQuerySamples: 5_000_000},
 		Ingest:  Ingest{Listen: "127.0.0.1:9371", Limits: ingest.DefaultConfig()},
 		Storage: storage.DefaultConfig(),
 		Rules:   Rules{Packs: []string{"contract"}, Engine: ruleset.DefaultConfig(), Plain: promrules.DefaultConfig()},
@@ -216,11 +232,11 @@ func (c *Config) Validate() error {
 	if c.DataDir == "" {
 		return errors.New("data_dir: is empty")
 	}
-	if c.API.Listen == "" {
-		return errors.New("api.listen: is empty; the API listener is needed")
+	if err := c.API.validate(); err != nil {
+		return prefixed("api", err)
 	}
-	if !loopback(c.API.Listen) && !c.API.AllowUnauthenticated {
-		return fmt.Errorf("api.listen: others can reach %s and the API asks nobody who he is; listen on loopback, or put an authenticating proxy in front and set api.allow_unauthenticated", c.API.Listen)
+	if c.Ingest.Listen != "" && c.Ingest.Listen == c.API.Listen && !strings.HasSuffix(c.API.Listen, ":0") {
+		return fmt.Errorf("ingest.listen: %s is the API's address", c.Ingest.Listen)
 	}
 	if err := prefixed("storage", c.Storage.Validate()); err != nil {
 		return err
@@ -233,6 +249,9 @@ func (c *Config) Validate() error {
 	}
 	if err := c.Rules.Engine.Validate(); err != nil {
 		return prefixed("rules.engine", err)
+	}
+	if err := c.Rules.DatabasePolicy.Validate(); err != nil {
+		return prefixed("rules.database_policy", err)
 	}
 	if err := c.Rules.Plain.Validate(); err != nil {
 		return prefixed("rules.plain", err)
@@ -271,7 +290,30 @@ func (cu Customer) validate() error {
 	return prefixed("aliyun", cu.Aliyun.Validate())
 }
 
+func (l Listener) validate() error {
+	if _, _, err := net.SplitHostPort(l.Listen); err != nil {
+		return fmt.Errorf("listen: %q: want host:port", l.Listen)
+	}
+	if !Loopback(l.Listen) && !l.AllowUnauthenticated {
+		return fmt.Errorf("listen: others can reach %s and the API asks nobody who he is; listen on loopback, or put an authenticating proxy in front and set api.allow_unauthenticated", l.Listen)
+	}
+	for _, f := range []struct {
+		path  string
+		value int
+	}{{"max_connections", l.MaxConnections}, {"max_queries", l.MaxQueries}, {"max_query_samples", l.MaxQuerySamples}} {
+		if f.value < 1 {
+			return fmt.Errorf("%s: must be at least 1", f.path)
+		}
+	}
+	return nil
+}
+
 func (in Ingest) validate() error {
+	if in.Listen != "" {
+		if _, _, err := net.SplitHostPort(in.Listen); err != nil {
+			return fmt.Errorf("listen: %q: want host:port", in.Listen)
+		}
+	}
 	names := map[string]bool{}
 	for i, s := range in.Senders {
 		path := fmt.Sprintf("senders[%d]", i)
@@ -291,7 +333,7 @@ func (in Ingest) validate() error {
 		if !customerPattern.MatchString(in.Open.Customer) {
 			return fmt.Errorf("open.customer: %q: want lower-case letters, digits and '-'", in.Open.Customer)
 		}
-		if !loopback(in.Listen) {
+		if !Loopback(in.Listen) {
 			return fmt.Errorf("open: writes without a token are taken on a loopback address only, not on %s", in.Listen)
 		}
 	}
@@ -306,6 +348,12 @@ func prefixed(path string, err error) error {
 	return fmt.Errorf("%s.%w", path, err)
 }
 
-func loopback(listen string) bool {
-	return strings.HasPrefix(listen, "127.") || strings.HasPrefix(listen, "localhost:") || strings.HasPrefix(listen, "[::1]:")
+// Loopback tells whether only this machine reaches an address, host:port.
+func Loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -307,6 +307,9 @@ func (t *tour) call(ctx context.Context, method, path string, body []byte) ([]by
 	if err != nil {
 		return nil, err
 	}
+	if resp.StatusCode == http.StatusServiceUnavailable {
+		return nil, nil
+	}
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, b)
 	}

@@ -72,6 +72,9 @@ func (w *Writer) FastHTTP(auth Authenticator) fasthttp.RequestHandler {
 
 func (w *Writer) serveFast(c *fasthttp.RequestCtx, auth Authenticator) Response {
 	h := &c.Request.Header
+	if site := string(h.Peek("Sec-Fetch-Site")); len(h.Peek("Origin")) > 0 || site != "" && site != "none" && site != "same-origin" {
+		return failure(http.StatusForbidden, "a web page sends this, not a sender of samples")
+	}
 	from, early := admit(string(c.Method()), string(h.Peek("Authorization")), auth)
 	if early != nil {
 		return *early
@@ -106,7 +109,7 @@ func admit(method, authorization string, auth Authenticator) (Sender, *Response)
 		r.Headers = map[string]string{"Allow": http.MethodPost}
 		return Sender{}, &r
 	}
-	from, ok := auth(bearer(authorization))
+	from, ok := auth(Bearer(authorization))
 	if !ok {
 		r := failure(http.StatusUnauthorized, "no valid bearer token")
 		r.Headers = map[string]string{"WWW-Authenticate": "Bearer"}
@@ -115,7 +118,8 @@ func admit(method, authorization string, auth Authenticator) (Sender, *Response)
 	return from, nil
 }
 
-func bearer(authorization string) string {
+// Bearer returns the token of an Authorization header; empty when it has none.
+func Bearer(authorization string) string {
 	scheme, token, ok := strings.Cut(authorization, " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
 		return ""

@@ -116,6 +116,10 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("ingest listener: requests still under way after %s", s.cfg.StopTimeout)
 	}
+	// A stop that comes before Serve has taken the listener passes it by.
+	if lnerr := ln.Close(); err == nil && !errors.Is(lnerr, net.ErrClosed) {
+		err = lnerr
+	}
 	return errors.Join(err, <-served)
 }
 

@@ -255,6 +255,13 @@ func (s *Store) SourceOf(l labels.Labels) (sample.Source, bool) {
 	return s.sources.get(id), true
 }
 
+// Err says why nothing is taken until the store is opened again; nil while it works.
+func (s *Store) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.broken
+}
+
 // SeriesOf lists the known series that a source delivers, in no order.
 func (s *Store) SeriesOf(src sample.Source) []labels.Labels {
 	id, ok := s.sources.lookup(src)

@@ -329,7 +329,7 @@ func kindName(n *yaml.Node) string {
 	case yaml.SequenceNode:
 		return "a list"
 	}
-	return fmt.Sprintf("%q", n.Value)
+	return "text" // not the text itself: it may be a secret in the wrong place
 }
 
 // suggest names the known key that differs in at most two places, if any.

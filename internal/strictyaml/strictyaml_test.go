@@ -44,7 +44,7 @@ func TestDecodeErrors(t *testing.T) {
 	f("list:\n- count: 1\n- count: one\n", "f.yml:3: list[1].count: cannot unmarshal !!str `one` into int")
 	f("list:\n  count: 1\n", `f.yml:2: list: must be a list, is a mapping`)
 	f("inner: [1]\n", `f.yml:1: inner: must be a mapping, is a list`)
-	f("inner: 7\n", `f.yml:1: inner: must be a mapping, is "7"`)
+	f("inner: 7\n", `f.yml:1: inner: must be a mapping, is text`)
 	f("opt: {cuont: 1}\n", `f.yml:1: opt.cuont: unknown key; did you mean "count"?`)
 	f("labels: {a: 1, a: 2}\n", `f.yml:1: labels.a: is given twice`)
 	f("name: [\n", `f.yml:1: did not find expected node content`)

@@ -164,8 +164,9 @@ func (s *scan) read(series storage.Series, it chunkenc.Iterator) (reading, chunk
 	if err == nil && (at.last == 0 || at.spacing == 0) {
 		at, it, err = newest(series, it, s.since)
 	}
-	if end, ok := s.ended[series.Labels().String()]; ok && end >= at.last {
-		at.stale = true
+	if len(s.ended) > 0 {
+		end, ok := s.ended[series.Labels().String()]
+		at.stale = at.stale || ok && end >= at.last
 	}
 	return at, it, err
 }

@@ -28,9 +28,10 @@ func header(t Target) []string {
 			"  still stand on multiples of the interval.")
 	case VMAlert:
 		out = append(out, "- MetricsQL's increase() and delta() do not extrapolate, Prometheus's do.",
-			"- eval_delay must not be shortened by -rule.evalDelay; eval_alignment must stay on.")
+			"- Rule groups without eval_delay rely on vmalert's default of -rule.evalDelay=30s; eval_alignment must",
+			"  stay on.")
 	case Mimir:
-		out = append(out, "- query_offset must be within the tenant's limit ruler_max_rule_query_offset (where there is one).",
+		out = append(out, "- Mimir's limit of rules per rule group must allow the largest one here (its default is 20).",
 			"Load with: mimirtool rules load FILE")
 	}
 	return append(out, "")

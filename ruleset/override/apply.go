@@ -2,6 +2,7 @@ package override
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -53,6 +54,28 @@ func Apply(groups []ruleset.Group, overrides []Override, now time.Time) ([]rules
 	return out, a.applied, nil
 }
 
+// Of lists the rules that judge for a rule's id: those of overrides, in their
+// order, and last the rule itself. What an overriding rule judges counts for an
+// identity, whatever the rule itself makes of it. Nil when no rule has the id.
+func Of(groups []ruleset.Group, id string) []*ruleset.Rule {
+	var out []*ruleset.Rule
+	var own *ruleset.Rule
+	for _, g := range groups {
+		for _, r := range g.Rules {
+			switch {
+			case r.ID() == id:
+				own = r
+			case Base(r.ID()) == id:
+				out = append(out, r)
+			}
+		}
+	}
+	if own == nil {
+		return nil
+	}
+	return append(out, own)
+}
+
 type applier struct {
 	now     time.Time
 	applied []Applied
@@ -63,6 +86,9 @@ func (a *applier) check(groups []ruleset.Group, overrides []Override) error {
 	ids := map[string]bool{}
 	for _, g := range groups {
 		for _, r := range g.Rules {
+			if strings.Contains(r.ID(), separator) && len(overrides) > 0 {
+				return fmt.Errorf("rule %q: an id with %q cannot stand beside overrides, whose ids have it", r.ID(), separator)
+			}
 			ids[r.ID()] = true
 		}
 	}

@@ -210,8 +210,11 @@ func NextChange(overrides []Override, now time.Time) (next time.Time, ok bool) {
 const separator = "@"
 
 // Base returns the id of the rule that an overriding rule was split from, or
-// the id itself.
+// the id itself: rds-cpu of rds-cpu@o, group/Alert of group@o/Alert.
 func Base(id string) string {
-	base, _, _ := strings.Cut(id, separator)
+	base, rest, found := strings.Cut(id, separator)
+	if i := strings.Index(rest, "/"); found && i >= 0 {
+		return base + rest[i:]
+	}
 	return base
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -106,14 +108,55 @@ func TestApply(t *testing.T) {
 	if d := cmp.Diff([]string{"big active r r@big", "lab active r ", "old expired r ", "soon waiting r "}, states); d != "" {
 		t.Error(d)
 	}
-	if Base("r@big") != "r" || Base("r") != "r" {
-		t.Error("Base")
+	for id, base := range map[string]string{"r@big": "r", "r": "r", "g@big/A": "g/A", "g/A": "g/A"} {
+		if Base(id) != base {
+			t.Errorf("Base(%q) = %q", id, Base(id))
+		}
+	}
+	if of := Of(got, "r"); len(of) != 2 || of[0] != over || of[1] != rest || Of(got, "x") != nil {
+		t.Errorf("Of: %v", of)
 	}
 	if groups[0].Rules[0].Expr != "m >= 80" {
 		t.Error("Apply changed what it was given")
 	}
 	if _, err := ruleset.New(ruleset.DefaultConfig(), got, nil, nil, nil, metrics.NewSet(), slog.New(slog.DiscardHandler)); err != nil {
 		t.Error(err)
+	}
+}
+
+// The example shows every field and fits the shipped rules.
+func TestExample(t *testing.T) {
+	const file = "../../examples/overrides.yml"
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	os, err := Parse(file, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, applied, err := Apply(contractRules(t), os, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, a := range applied {
+		got = append(got, a.Rule+" "+string(a.State)+" "+a.Expr)
+	}
+	slices.Sort(got)
+	if d := cmp.Diff([]string{
+		"host-fs-5 waiting ",
+		`rds-cpu active aliyun_rds_cpu_utilization_percent{customer="acme",instance="rm-2ze1reporting"} >= 95`,
+		`rds-iops active aliyun_rds_iops_utilization_percent{customer="acme",instance="rm-2ze1reporting"} >= 95`,
+		"website-failed active ",
+	}, got); d != "" {
+		t.Error(d)
+	}
+	fields := reflect.TypeFor[Override]()
+	for i := range fields.NumField() {
+		if key := fields.Field(i).Tag.Get("yaml"); key != "" && !strings.Contains(string(text), " "+key+":") {
+			t.Errorf("the example lacks %s", key)
+		}
 	}
 }
 
@@ -128,6 +171,7 @@ func TestApplyErrors(t *testing.T) {
 	f(`{alert: A, expr: m > 1, consecutive: 1}`, "off: true", `override "o": no rule "r" is loaded`)
 	f(`{alert: A, expr: m > 1 and n > 2, consecutive: 1, contract: {row: r}}`, "threshold: 5", "compares with 2 numbers, the override gives 1")
 	f(`{alert: A, expr: sum by (zone) (m) > 1, consecutive: 1, contract: {row: r}}`, "off: true", "its result has no label customer")
+	f(`{alert: A, expr: m > 1, consecutive: 1, contract: {row: r@x}}`, "off: true", "cannot stand beside overrides")
 	f(`{alert: A, expr: absent(m), consecutive: 1, contract: {row: r}}`, "off: true", "cannot be split")
 	f(`{alert: A, expr: m > on (instance) n, consecutive: 1, contract: {row: r}}`, "off: true", "its result has no label customer")
 }
@@ -148,21 +192,27 @@ func TestNextChange(t *testing.T) {
 	}
 }
 
-// Every rule of the contract can be split for a customer and for a resource.
-func TestEveryContractRuleCanBeSplit(t *testing.T) {
+// contractRules returns the contract's rule groups.
+func contractRules(t *testing.T) []ruleset.Group {
+	t.Helper()
 	files, err := contract.Pack()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var groups []ruleset.Group
-	ids := []string{}
+	var out []ruleset.Group
 	for _, f := range files {
 		gs, err := ruleset.Parse(f.Name, f.Data)
 		if err != nil {
 			t.Fatal(err)
 		}
-		groups = append(groups, gs...)
+		out = append(out, gs...)
 	}
+	return out
+}
+
+// Every rule of the contract can be split for a customer and for a resource.
+func TestEveryContractRuleCanBeSplit(t *testing.T) {
+	groups, ids := contractRules(t), []string{}
 	modes := map[string]ruleset.Mode{}
 	for _, g := range groups {
 		for _, r := range g.Rules {

@@ -91,14 +91,16 @@ func (p *page) head(r *slo.Report) {
 		{"cycle", fmt.Sprintf("%s %s (%s): %s to %s, %s s", r.Cycle.Kind, r.Cycle.Name, r.Cycle.Zone, moment(r.Cycle.From), moment(r.Cycle.To), seconds(r.Cycle.Length))},
 		{"state", string(r.State)},
 		{"judgement", strings.ReplaceAll(string(r.Judgement), "_", " ")},
-		{"measured by", fmt.Sprintf("rule %s on %s, combine %s, unmeasured time: %s", r.Contract.Rule, r.Contract.Selector, r.Contract.Combine, r.Contract.Treatment)},
-		{"covered", fmt.Sprintf("%s of %s; unmeasured %s; uncovered %s", r.Period.Covered, r.Period.Length, r.Period.Unmeasured, r.Period.Uncovered)},
-	}
-	for _, clause := range r.Contract.Literal {
-		rows = append(rows, []string{"literal", clause.Name + ": " + clause.Text})
 	}
 	for _, note := range r.Notes {
 		rows = append(rows, []string{"note", note})
+	}
+	rows = append(rows, [][]string{
+		{"measured by", fmt.Sprintf("rule %s on %s, combine %s, unmeasured time: %s", r.Contract.Rule, r.Contract.Selector, r.Contract.Combine, r.Contract.Treatment)},
+		{"covered", fmt.Sprintf("%s of %s; unmeasured %s; uncovered %s", r.Period.Covered, r.Period.Length, r.Period.Unmeasured, r.Period.Uncovered)},
+	}...)
+	for _, clause := range r.Contract.Literal {
+		rows = append(rows, []string{"literal", clause.Name + ": " + clause.Text})
 	}
 	p.table("", rows)
 }
@@ -126,7 +128,7 @@ func (p *page) figures(r *slo.Report) {
 		if f.Allowance.Breached {
 			use = string(f.Allowance.Boundary)
 		}
-		row = append(row, use+" ("+f.Allowance.Seconds.RatString()+" s)", f.Allowance.Beyond.RatString(), "-", "-")
+		row = append(row, use+" ("+f.Allowance.Seconds.Decimal()+" s)", f.Allowance.Beyond.Decimal(), "-", "-")
 		if f.Refund != nil {
 			row[7], row[8] = f.Refund.Units.RatString(), f.Refund.Rounded+" "+f.Refund.Currency
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -94,6 +95,40 @@ func TestGoldenFiles(t *testing.T) {
 	}
 	if strings.ContainsRune(table.String(), '\x1b') {
 		t.Error("an escape sequence of the contract reached the terminal")
+	}
+}
+
+// A person reads seconds as decimals; the fractions are for machines.
+func TestSecondsAreDecimal(t *testing.T) {
+	r := sample(t)
+	f := &r.Figures[0].Allowance
+	f.Seconds = slo.Exact{Rat: big.NewRat(13392, 5)}
+	f.Beyond = slo.Exact{Rat: big.NewRat(230262974, 125)}
+	r.Figures[1].Allowance.Beyond = slo.Exact{Rat: big.NewRat(2, 3)}
+	var table, text bytes.Buffer
+	if err := errors.Join(WriteTable(&table, r), WriteJSON(&text, r)); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"(2678.4 s)", " 1842103.792 ", " 0.667 "} {
+		if !strings.Contains(table.String(), want) {
+			t.Errorf("no %q in the table:\n%s", want, table.String())
+		}
+	}
+	if !strings.Contains(text.String(), `"beyond_seconds": "230262974/125"`) {
+		t.Error("the JSON lost the fraction")
+	}
+}
+
+// The reason stands right under the judgement that it explains.
+func TestUndecidedIsToldWithItsReason(t *testing.T) {
+	r := sample(t)
+	r.Judgement, r.Notes = slo.Undecided, []string{"the outcome depends on unmeasured time"}
+	var table bytes.Buffer
+	if err := WriteTable(&table, r); err != nil {
+		t.Fatal(err)
+	}
+	if want := "\njudgement    undecided\nnote         the outcome depends on unmeasured time\n"; !strings.Contains(table.String(), want) {
+		t.Errorf("no %q in the table:\n%s", want, table.String())
 	}
 }
 

@@ -1,0 +1,291 @@
+package ruleset
+
+import (
+	"math/bits"
+	"slices"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+)
+
+// Most series are fine most of the time. For a rule that reads one selector and
+// whose verdict one sample decides, an identity without an alert and a run stays
+// so, whatever good, missing and late samples come: only a breach can change its
+// state. Such an identity sleeps: it has no instance, its series stands for it, a
+// sample costs one comparison and a check costs nothing. The first breach wakes
+// it, and when no trace of an alert is left it sleeps again. The store has all
+// that a late sample may ask for later.
+
+// maxSleepers bounds the rules that a series may stand for; those beyond it are
+// judged as any other. It is the width of a bit mask.
+const maxSleepers = 64
+
+// sleepers are the rules that a series stands for. Series that are read by the
+// same rules share it.
+type sleepers struct {
+	rules    []sleeper
+	lateness int64 // shortest of the rules, ms
+	next     map[*ruleState]*sleepers
+}
+
+// sleeper says when a sample wakes a rule's identity.
+type sleeper struct {
+	rs  *ruleState
+	op  parser.ItemType // 0: only the program can tell
+	num float64
+}
+
+// sleeps says whether the rule's identities can sleep.
+func (p *program) sleeps(r *Rule) bool {
+	if len(p.leaves) != 1 || r.Missing == MissingBreach {
+		return false
+	}
+	l := p.leaves[0]
+	return l.carrier && len(l.key) == 0 && l.offset == 0 && l.lookback == r.Interval.Milliseconds()
+}
+
+func newSleeper(rs *ruleState) sleeper {
+	n := rs.rule.prog.root
+	s := sleeper{rs: rs}
+	if n.kind != kindCmp || n.retBool {
+		return s
+	}
+	switch {
+	case n.l.kind == kindLeaf && n.r.scalar:
+		s.op, s.num = n.op, n.r.eval(nil).v
+	case n.r.kind == kindLeaf && n.l.scalar:
+		s.op, s.num = mirrored(n.op), n.l.eval(nil).v
+	}
+	return s
+}
+
+// mirrored is the comparison with its sides exchanged.
+func mirrored(op parser.ItemType) parser.ItemType {
+	switch op {
+	case parser.GTR:
+		return parser.LSS
+	case parser.LSS:
+		return parser.GTR
+	case parser.GTE:
+		return parser.LTE
+	case parser.LTE:
+		return parser.GTE
+	}
+	return op
+}
+
+// breach says whether v is a breach of the rule.
+func (s *sleeper) breach(v float64, ops []operand) bool {
+	switch s.op {
+	case 0:
+		ops = ops[:1]
+		ops[0] = operand{v: v, there: !isStale(v)}
+		return s.rs.rule.prog.root.eval(ops).in
+	case parser.GTE:
+		return v >= s.num
+	case parser.GTR:
+		return v > s.num
+	case parser.LTE:
+		return v <= s.num
+	case parser.LSS:
+		return v < s.num
+	case parser.EQLC:
+		return v == s.num
+	}
+	return v != s.num && v == v
+}
+
+// with returns the sleepers with one more rule.
+func (s *sleepers) with(rs *ruleState) *sleepers {
+	if n := s.next[rs]; n != nil {
+		return n
+	}
+	n := &sleepers{rules: append(slices.Clone(s.rules), newSleeper(rs)), lateness: s.lateness, next: map[*ruleState]*sleepers{}}
+	if ms := rs.rule.Lateness.Milliseconds(); len(s.rules) == 0 || ms < n.lateness {
+		n.lateness = ms
+	}
+	s.next[rs] = n
+	return n
+}
+
+func (s *sleepers) index(rs *ruleState) int {
+	return slices.IndexFunc(s.rules, func(o sleeper) bool { return o.rs == rs })
+}
+
+// bindSleeper has the series stand for the rule's identity, which is counted
+// with the sample that comes; false when it cannot.
+func (e *Engine) bindSleeper(rs *ruleState, ser *series) bool {
+	set := ser.sleep
+	if set == nil {
+		set = e.sleepers
+	}
+	if e.wide || !rs.sleeps || len(set.rules) == maxSleepers {
+		return false
+	}
+	id := identityOf(ser.labels)
+	set = set.with(rs)
+	bit := uint64(1) << (len(set.rules) - 1)
+	ser.sleep = set
+	if rs.instance(id) != nil || e.told[instanceKey{rs, id.Hash()}] != nil {
+		ser.awake |= bit
+		e.bindLeaf(rs, ser, 0)
+	} else {
+		ser.refused |= bit // until its first sample
+	}
+	return true
+}
+
+// identityOf is the label set of a series without the metric name.
+func identityOf(l labels.Labels) labels.Labels {
+	return l.DropReserved(func(n string) bool { return n == labels.MetricName })
+}
+
+// woken returns the sleeping identities that a sample wakes: those of which it
+// is a breach, and all when it is late for one. Those that a limit refused are
+// tried again.
+func (e *Engine) woken(ser *series, p point) uint64 {
+	set := ser.sleep
+	if ser.refused != 0 {
+		e.readmit(ser)
+	}
+	all := uint64(1)<<len(set.rules) - 1
+	if len(set.rules) == maxSleepers {
+		all = ^uint64(0)
+	}
+	asleep := all &^ (ser.awake | ser.refused)
+	if p.t <= e.lateBound(ser)-set.lateness {
+		return asleep
+	}
+	wake := uint64(0)
+	for i := range set.rules {
+		if set.rules[i].breach(p.v, e.ops) {
+			wake |= 1 << i
+		}
+	}
+	return wake & asleep
+}
+
+func (e *Engine) readmit(ser *series) {
+	id := identityOf(ser.labels)
+	for m := ser.refused; m != 0; m &= m - 1 {
+		i := bits.TrailingZeros64(m)
+		if e.admit(ser.sleep.rules[i].rs, id) {
+			ser.refused &^= 1 << i
+		}
+	}
+}
+
+// lateBound is the event time up to which the series had settled before the
+// batch that is being taken.
+func (e *Engine) lateBound(ser *series) int64 {
+	if len(ser.others) == 0 && ser.source == e.taking.src {
+		return e.taking.bound
+	}
+	return ser.bound(e.takingBound)
+}
+
+// takingBound is a source's bound before the batch that is being taken.
+func (e *Engine) takingBound(src *source) int64 {
+	if src == e.taking.src || e.taking.src == nil {
+		return e.taking.bound
+	}
+	return src.bound(e.taking.at, e.forceAfter())
+}
+
+// wake gives the identities of a mask their instances, for a sample that the
+// series has not been given yet. What lies before its check is known to have
+// changed nothing; it is read from the store when something asks for it.
+func (e *Engine) wake(ser *series, mask uint64, p point) {
+	id := identityOf(ser.labels)
+	for ; mask != 0; mask &= mask - 1 {
+		i := bits.TrailingZeros64(mask)
+		rs := ser.sleep.rules[i].rs
+		r := rs.rule
+		ser.awake |= 1 << i
+		e.bindLeaf(rs, ser, 0)
+		in := e.addInstance(rs, id, r.checkOf(min(ser.first, p.t)))
+		final := r.lastCheck(e.lateBound(ser) - r.Lateness.Milliseconds())
+		in.settledCheck = max(in.first-1, final, r.checkOf(p.t)-1)
+		in.skipped = in.settledCheck > max(in.first-1, final)
+		in.liveCheck = in.settledCheck
+		in.judged = min(r.checkOf(ser.valuedBefore(e.batch)), r.lastCheck(e.taking.before))
+		if newest := r.checkOf(ser.newest); ser.newest > p.t && newest > in.settledCheck {
+			in.mark(in.settledCheck+1, newest) // samples went by while it slept
+		}
+		e.touch(in)
+	}
+}
+
+// expand has the checks from k on judged that were skipped when the identity
+// woke.
+func (e *Engine) expand(in *instance, k int64) {
+	if !in.skipped || k > in.settledCheck {
+		return
+	}
+	in.skipped = false
+	r := in.rs.rule
+	final := max(in.first-1, r.lastCheck(in.bound(e.taking.at, e.takingBound)-r.Lateness.Milliseconds()))
+	n := in.settledCheck - final
+	if n <= 0 {
+		return
+	}
+	in.cells = append(make([]cell, n, n+int64(len(in.cells))), in.cells...)
+	in.mark(final+1, in.settledCheck)
+	in.settledCheck = final
+	in.stale = true
+}
+
+// sleep drops the instance of an identity that has nothing left to remember.
+func (e *Engine) sleep(in *instance) {
+	if e.rebuild || e.wide || !in.rs.sleeps || !in.quiet() || in.settled.silent+in.live.silent+in.settled.goods+in.live.goods > 0 {
+		return
+	}
+	j := in.joins[0]
+	if len(j.series) != 1 || j.series[0].sleep == nil {
+		return
+	}
+	ser := j.series[0]
+	i := ser.sleep.index(in.rs)
+	if i < 0 {
+		return
+	}
+	ser.awake &^= 1 << i
+	ser.feeds = slices.DeleteFunc(ser.feeds, func(f feed) bool { return f.join == j })
+	j.series = nil
+	in.rs.removeFromAll(in)
+	in.rs.remove(in)
+	if len(ser.feeds) == 0 {
+		ser.feeds = nil
+		ser.rest()
+	}
+}
+
+// rest forgets the points in memory; the store has them.
+func (s *series) rest() {
+	s.tail = nil
+	s.floor = max(s.floor, s.newest)
+}
+
+// pass lets a sample go by that nobody keeps.
+func (s *series) pass(p point) {
+	s.first, s.newest, s.floor = min(s.first, p.t), max(s.newest, p.t), max(s.floor, p.t)
+}
+
+// note keeps the times of a sample.
+func (s *series) note(p point, batch uint32) {
+	if s.batch != batch {
+		s.batch = batch
+		s.valuedOld = max(s.valuedOld, s.valued)
+	}
+	if p.v == p.v {
+		s.valued = max(s.valued, p.t)
+	}
+}
+
+// valuedBefore is the newest sample with a value of earlier batches.
+func (s *series) valuedBefore(batch uint32) int64 {
+	if s.batch != batch {
+		return max(s.valuedOld, s.valued)
+	}
+	return s.valuedOld
+}

@@ -1,0 +1,128 @@
+package ruleset
+
+import (
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/storage"
+
+	"watchkeeper/internal/journal"
+	"watchkeeper/internal/sample"
+)
+
+// benchStore remembers nothing: the in-order path does not read the store.
+type benchStore struct{ b *testing.B }
+
+func (s benchStore) Querier(int64, int64) (storage.Querier, error) {
+	s.b.Helper()
+	return nil, fmt.Errorf("the streaming path read the store")
+}
+
+const benchRules = `groups: [{name: g, interval: 1m, rules: [
+  {alert: CPU, expr: aliyun_ecs_cpu_utilization_percent >= 90, consecutive: 3}]}]`
+
+const benchRulesFive = `groups: [{name: g, interval: 1m, rules: [
+  {alert: A, expr: aliyun_ecs_cpu_utilization_percent >= 90, consecutive: 3},
+  {alert: B, expr: aliyun_ecs_cpu_utilization_percent >= 80, consecutive: 5},
+  {alert: C, expr: aliyun_ecs_cpu_utilization_percent > 95, consecutive: 1},
+  {alert: D, expr: aliyun_ecs_cpu_utilization_percent < 0, consecutive: 3},
+  {alert: E, expr: aliyun_ecs_cpu_utilization_percent != 50, consecutive: 3}]}]`
+
+func benchSeries(n int) []labels.Labels {
+	out := make([]labels.Labels, n)
+	for i := range out {
+		out[i] = labels.FromStrings(labels.MetricName, "aliyun_ecs_cpu_utilization_percent", "customer", "acme", "instance",
+			fmt.Sprintf("i-bp1%017x", i*2654435761), "product", "ecs", "region", "cn-hangzhou")
+	}
+	return out
+}
+
+func newBenchEngine(b *testing.B, rules string) *Engine {
+	groups, err := Parse("bench.yml", []byte(rules))
+	if err != nil {
+		b.Fatal(err)
+	}
+	cfg := DefaultConfig()
+	cfg.MaxSeriesPerRule, cfg.MaxSeriesPerCustomer = 10_000_000, 100_000_000
+	e, err := New(cfg, groups, benchStore{b}, discardJournal{}, sinkFunc(func([]Entry) error { return nil }), metrics.NewSet(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return e
+}
+
+type discardJournal struct{ noJournal }
+
+var _ Journal = discardJournal{}
+
+func (discardJournal) Each(func(journal.Record) error) error { return nil }
+
+// BenchmarkStream is the way of a good sample through Ingest: from its labels to
+// its series, and past all rules that read it. A round is one sample of every
+// series, in the order in which senders repeat them or in another one each time.
+// ns/sample-rule is the domain's unit; bytes/series is the heap of a watched
+// series, its labels not counted.
+func BenchmarkStream(b *testing.B) {
+	for _, n := range []int{100_000, 1_000_000} {
+		for _, rules := range []struct {
+			name, text string
+			n          int
+		}{{"rules=1", benchRules, 1}, {"rules=5", benchRulesFive, 5}} {
+			for _, order := range []string{"repeated", "random"} {
+				b.Run(fmt.Sprintf("series=%d/%s/%s", n, rules.name, order), func(b *testing.B) {
+					benchStream(b, n, rules.text, rules.n, order == "random")
+				})
+			}
+		}
+	}
+}
+
+func benchStream(b *testing.B, n int, rules string, nRules int, random bool) {
+	series := benchSeries(n)
+	e := newBenchEngine(b, rules)
+	batch := sample.Batch{Source: sample.Source{Customer: "acme", Name: "bench"}, Watermark: sample.Current, Samples: make([]sample.Sample, n)}
+	for i := range batch.Samples {
+		batch.Samples[i] = sample.Sample{Labels: series[i], V: 50}
+	}
+	t := timelineStart.UnixMilli()
+	round := func() {
+		t += 60_000
+		for i := range batch.Samples {
+			batch.Samples[i].T = t - 1
+		}
+		if err := e.Ingest(b.Context(), batch, time.UnixMilli(t)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	before := heap()
+	round()
+	perSeries := float64(heap()-before) / float64(n)
+	round()
+	rng := rand.New(rand.NewPCG(1, 2))
+	b.ReportAllocs()
+	b.ResetTimer()
+	for b.Loop() {
+		if random {
+			b.StopTimer()
+			rng.Shuffle(n, func(i, j int) { batch.Samples[i], batch.Samples[j] = batch.Samples[j], batch.Samples[i] })
+			b.StartTimer()
+		}
+		round()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n*nRules), "ns/sample-rule")
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/sample")
+	b.ReportMetric(perSeries, "bytes/series")
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
