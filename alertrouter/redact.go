@@ -13,9 +13,10 @@ const hidden = "<redacted>"
 var (
 	// A URL in an error of net/url, and what is wrong with it, which quotes
 	// pieces of the URL.
-	badURL = regexp.MustCompile(`parse ("(?:[^"\\]|\\.)*"): ([^\n]*)`)
-	quoted = regexp.MustCompile("\"(?:[^\"\\\\]|\\\\.)*\"|`[^`]*`")
-	rawURL = regexp.MustCompile("[A-Za-z][A-Za-z0-9+.-]*://[^\\s\"`]+")
+	badURL    = regexp.MustCompile(`parse ("(?:[^"\\]|\\.)*"): ([^\n]*)`)
+	quoted    = regexp.MustCompile("\"(?:[^\"\\\\]|\\\\.)*\"|`[^`]*`")
+	plainHost = regexp.MustCompile(`^[\w.:%\[\]-]*$`)
+	rawURL    = regexp.MustCompile("[A-Za-z][A-Za-z0-9+.-]*://[^\\s\"`]+")
 )
 
 // redacted is an error of the Alertmanager configuration as it may be printed
@@ -50,15 +51,18 @@ func redactURL(s string) string {
 	if end < 0 {
 		end = len(rest)
 	}
-	host, tail := rest[:end], rest[end:]
+	user, host, tail := "", rest[:end], rest[end:]
 	if strings.Contains(tail, "@") {
 		return scheme + "://" + hidden
 	}
 	if at := strings.LastIndex(host, "@"); at >= 0 {
-		host = hidden + host[at:]
+		host, user = host[at+1:], hidden+"@"
+	}
+	if !plainHost.MatchString(host) {
+		host = hidden
 	}
 	if len(tail) > 1 {
 		tail = tail[:1] + hidden
 	}
-	return scheme + "://" + host + tail
+	return scheme + "://" + user + host + tail
 }

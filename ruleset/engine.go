@@ -38,7 +38,7 @@ type Engine struct {
 	forgotten int64 // engine time at which idle identities were last looked for
 	rules     []*ruleState
 	byMetric  map[string][]*ruleState
-	series    map[uint64][]*series
+	series    index
 	sources   map[sample.Source]*source
 	customers map[string]int // (rule, identity) pairs
 	touched   []*instance
@@ -111,7 +111,7 @@ func New(cfg Config, groups []Group, store storage.Queryable, j Journal, sink Si
 	}
 	e := &Engine{
 		cfg: cfg, store: store, journal: j, sink: sink, logger: logger,
-		promql: newPromQL(logger), series: map[uint64][]*series{}, sources: map[sample.Source]*source{},
+		promql: newPromQL(logger), series: newIndex(), sources: map[sample.Source]*source{},
 		customers: map[string]int{}, sleepers: &sleepers{next: map[*ruleState]*sleepers{}}, builder: labels.NewBuilder(labels.EmptyLabels()),
 	}
 	e.m = newEngineMetrics(set, e)

@@ -153,7 +153,7 @@ func TestIdleIdentitiesAreForgotten(t *testing.T) {
 			t.Errorf("rule %s watches %d identities of %d that ever were", r.Rule.Alert, r.Series, 10*generations)
 		}
 	}
-	if n := len(e.series); n > 60 {
+	if n := e.series.n; n > 60 {
 		t.Errorf("%d series", n)
 	}
 	if n := len(e.sources); n > 6 {

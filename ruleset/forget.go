@@ -21,14 +21,7 @@ func (e *Engine) forgetIdle() {
 	for _, rs := range e.rules {
 		rs.forgetIdle(e, before)
 	}
-	for h, list := range e.series {
-		list = slices.DeleteFunc(list, func(s *series) bool { return s.idle(before) && e.drop(s) })
-		if len(list) == 0 {
-			delete(e.series, h)
-		} else {
-			e.series[h] = list
-		}
-	}
+	e.series.deleteFunc(func(s *series) bool { return s.idle(before) && e.drop(s) })
 	for id, src := range e.sources {
 		if len(src.series) > 0 {
 			continue

@@ -104,14 +104,19 @@ func (e *Engine) addSample(src *source, s *sample.Sample) {
 }
 
 // following returns the series delivered after the last one the time before, if
-// it has these labels: senders repeat their order.
+// it has these labels: senders repeat their order. After some wrong guesses in a
+// row it guesses only now and then, since a guess costs cache misses.
 func (src *source) following(l labels.Labels) *series {
-	if src.last == nil {
+	const wrongInRow, nowAndThen = 16, 32
+	if src.last == nil || src.wrong >= wrongInRow && src.wrong%nowAndThen != 0 {
+		src.wrong++
 		return nil
 	}
 	if ser := src.last.next; ser != nil && !ser.dropped && labels.Equal(ser.labels, l) {
+		src.wrong = 0
 		return ser
 	}
+	src.wrong++
 	return nil
 }
 
@@ -121,7 +126,7 @@ func (e *Engine) lookUp(src *source, s *sample.Sample) *series {
 	if len(readers) == 0 {
 		return nil
 	}
-	ser := e.findSeries(s.Labels)
+	ser := e.series.get(s.Labels)
 	if ser == nil {
 		ser = e.newSeries(src, s, readers)
 	}
@@ -141,7 +146,7 @@ func (e *Engine) take(ser *series, p point) (late bool) {
 		}
 	}
 	ser.note(p, e.batch)
-	if len(ser.feeds)+len(ser.evals) == 0 {
+	if !ser.read {
 		ser.pass(p)
 		return false
 	}
@@ -236,15 +241,6 @@ func lateReason(r *Rule, through int64) string {
 	return fmt.Sprint(r.ID(), lateWords, r.timeOf(through))
 }
 
-func (e *Engine) findSeries(l labels.Labels) *series {
-	for _, s := range e.series[l.Hash()] {
-		if labels.Equal(s.labels, l) {
-			return s
-		}
-	}
-	return nil
-}
-
 // newSeries takes up a series if some rule reads it.
 func (e *Engine) newSeries(src *source, s *sample.Sample, readers []*ruleState) *series {
 	var ser *series
@@ -260,8 +256,7 @@ func (e *Engine) newSeries(src *source, s *sample.Sample, readers []*ruleState) 
 	if ser == nil {
 		return nil
 	}
-	h := ser.labels.Hash()
-	e.series[h] = append(e.series[h], ser)
+	e.series.add(ser)
 	e.assign(ser, src)
 	return ser
 }
@@ -305,6 +300,7 @@ func (e *Engine) bindLeaf(rs *ruleState, ser *series, i int) {
 	j.series = append(j.series, ser)
 	slices.SortFunc(j.series, func(a, b *series) int { return labels.Compare(a.labels, b.labels) })
 	ser.feeds = append(ser.feeds, feed{rs: rs, leaf: i, join: j})
+	ser.read = true
 }
 
 // join finds or makes the meeting place of a leaf's key.
@@ -326,6 +322,7 @@ func (e *Engine) assign(ser *series, src *source) {
 		ser.source = src
 	} else {
 		ser.others = append(ser.others, src)
+		ser.shared = true
 	}
 	src.series = append(src.series, ser)
 	for _, f := range ser.evals {
@@ -446,7 +443,7 @@ func (e *Engine) undecide(in *instance, k int64) {
 // addEnd keeps an end mark of a watched series. A mark for a time that has
 // settled takes effect at the first check that has not; that is journaled.
 func (e *Engine) addEnd(end sample.End) {
-	ser := e.findSeries(end.Labels)
+	ser := e.series.get(end.Labels)
 	if ser == nil {
 		return
 	}

@@ -247,7 +247,7 @@ func (e *Engine) retake(ser *series, p point, states []*ruleState) {
 		e.wake(ser, wake, p)
 	}
 	ser.note(p, e.batch)
-	if len(ser.feeds)+len(ser.evals) == 0 {
+	if !ser.read {
 		ser.pass(p)
 		return
 	}
@@ -266,7 +266,7 @@ func (e *Engine) retake(ser *series, p point, states []*ruleState) {
 
 // rebuildSeries takes up a stored series with what the journal knows of it.
 func (e *Engine) rebuildSeries(l labels.Labels, states []*ruleState, p *past, from int64) (ser *series, read bool) {
-	ser = e.findSeries(l)
+	ser = e.series.get(l)
 	isNew := ser == nil
 	if isNew {
 		ser = newSeries(l.Copy(), from-1)
@@ -282,7 +282,7 @@ func (e *Engine) rebuildSeries(l labels.Labels, states []*ruleState, p *past, fr
 	}
 	h := l.Hash()
 	if isNew {
-		e.series[h] = append(e.series[h], ser)
+		e.series.add(ser)
 		for _, src := range p.sourcesOf(l) {
 			e.assign(ser, e.source(src))
 		}

@@ -127,28 +127,21 @@ func carried(fresh, dropped []*ruleState) []OpenAlert {
 // identities out.
 func (e *Engine) unbind(states []*ruleState) {
 	gone := func(rs *ruleState) bool { return slices.Contains(states, rs) }
-	for h, list := range e.series {
-		list = slices.DeleteFunc(list, func(s *series) bool {
-			s.feeds = slices.DeleteFunc(s.feeds, func(f feed) bool { return gone(f.rs) })
-			s.evals = slices.DeleteFunc(s.evals, func(f evalFeed) bool { return gone(f.rs) })
-			e.eachAsleep(s, func(rs *ruleState) {
-				if gone(rs) {
-					e.leave(rs, identityOf(s.labels))
-				}
-			})
-			e.keepSleepers(s, gone)
-			if len(s.feeds)+len(s.evals) > 0 || s.sleep != nil {
-				return false
+	e.series.deleteFunc(func(s *series) bool {
+		s.feeds = slices.DeleteFunc(s.feeds, func(f feed) bool { return gone(f.rs) })
+		s.evals = slices.DeleteFunc(s.evals, func(f evalFeed) bool { return gone(f.rs) })
+		e.eachAsleep(s, func(rs *ruleState) {
+			if gone(rs) {
+				e.leave(rs, identityOf(s.labels))
 			}
-			s.detach()
-			return true
 		})
-		if len(list) == 0 {
-			delete(e.series, h)
-		} else {
-			e.series[h] = list
+		e.keepSleepers(s, gone)
+		if s.read = len(s.feeds)+len(s.evals) > 0; s.read || s.sleep != nil {
+			return false
 		}
-	}
+		s.detach()
+		return true
+	})
 	for _, rs := range states {
 		for _, in := range rs.all {
 			e.leave(rs, in.id)

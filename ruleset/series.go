@@ -33,6 +33,8 @@ type endMark struct {
 }
 
 // series is one watched series and who reads it.
+//
+// What a good sample of a sleeping series touches comes first.
 type series struct {
 	labels  labels.Labels
 	next    *series // delivered after this one the last time
@@ -40,20 +42,23 @@ type series struct {
 	sleep   *sleepers
 	awake   uint64 // of sleep's rules: those whose identity is awake
 	refused uint64 // of sleep's rules: those that a limit keeps out
-	feeds   []feed
-	evals   []evalFeed
-	floor   int64 // tail holds every point newer than it
-	first   int64 // earliest sample known
+	first   int64  // earliest sample known
 	newest  int64
+	floor   int64 // tail holds every point newer than it
 
 	valued    int64 // newest sample with a value, and
 	valuedOld int64 // the newest of the batches before
 	batch     uint32
 	dropped   bool
+	shared    bool // there are others
+	read      bool // there are feeds or evals
 
+	feeds  []feed
+	evals  []evalFeed
 	tail   []point   // ascending
 	others []*source // who else delivers it
 	ends   []endMark // ascending
+	chain  *series   // another one with the same hash
 }
 
 func newSeries(l labels.Labels, floor int64) *series {
@@ -189,6 +194,7 @@ type source struct {
 	ups       []int64
 	series    []*series
 	last      *series // the one delivered last
+	wrong     uint32  // wrong guesses in a row of what follows it
 }
 
 // bound is the event time up to which the source's checks settle at now: its

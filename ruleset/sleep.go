@@ -178,7 +178,7 @@ func (e *Engine) readmit(ser *series) {
 // lateBound is the event time up to which the series had settled before the
 // batch that is being taken.
 func (e *Engine) lateBound(ser *series) int64 {
-	if len(ser.others) == 0 && ser.source == e.taking.src {
+	if !ser.shared && ser.source == e.taking.src {
 		return e.taking.bound
 	}
 	return ser.bound(e.takingBound)
@@ -254,7 +254,7 @@ func (e *Engine) sleep(in *instance) {
 	j.series = nil
 	in.rs.removeFromAll(in)
 	in.rs.remove(in)
-	if len(ser.feeds) == 0 {
+	if ser.read = len(ser.feeds)+len(ser.evals) > 0; !ser.read {
 		ser.feeds = nil
 		ser.rest()
 	}

@@ -120,6 +120,50 @@ func benchStream(b *testing.B, n int, rules string, nRules int, random bool) {
 	b.ReportMetric(perSeries, "bytes/series")
 }
 
+// BenchmarkTake is the streaming path alone: from a resolved series past all
+// rules that read it to its state.
+func BenchmarkTake(b *testing.B) {
+	for _, n := range []int{100_000, 1_000_000} {
+		for _, order := range []string{"repeated", "random"} {
+			b.Run(fmt.Sprintf("series=%d/rules=1/%s", n, order), func(b *testing.B) { benchTake(b, n, benchRules, 1, order == "random") })
+			b.Run(fmt.Sprintf("series=%d/rules=5/%s", n, order), func(b *testing.B) { benchTake(b, n, benchRulesFive, 5, order == "random") })
+		}
+	}
+}
+
+func benchTake(b *testing.B, n int, rules string, nRules int, random bool) {
+	e := newBenchEngine(b, rules)
+	batch := sample.Batch{Source: sample.Source{Customer: "acme", Name: "bench"}, Watermark: sample.Current}
+	t := timelineStart.UnixMilli()
+	for _, l := range benchSeries(n) {
+		batch.Samples = append(batch.Samples, sample.Sample{Labels: l, T: t, V: 50})
+	}
+	if err := e.Ingest(b.Context(), batch, time.UnixMilli(t)); err != nil {
+		b.Fatal(err)
+	}
+	src := e.source(batch.Source)
+	all := make([]*series, 0, n)
+	for _, s := range batch.Samples {
+		all = append(all, e.series.get(s.Labels))
+	}
+	if random {
+		rng := rand.New(rand.NewPCG(1, 2))
+		rng.Shuffle(n, func(i, j int) { all[i], all[j] = all[j], all[i] })
+	}
+	e.taking = taking{src: src, before: t, at: t, bound: t}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for b.Loop() {
+		t += 60_000
+		e.batch++
+		for _, ser := range all {
+			e.take(ser, point{t, 50})
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n*nRules), "ns/sample-rule")
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/sample")
+}
+
 func heap() uint64 {
 	runtime.GC()
 	var m runtime.MemStats

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -25,8 +26,18 @@ import (
 	"watchkeeper/alertrouter"
 )
 
-// maxBody bounds a request's body, in bytes.
-const maxBody = 16 << 20
+const (
+	// maxBody bounds a request's body, in bytes.
+	maxBody = 16 << 20
+	// maxPushed bounds the alerts of one push. Prometheus sends 64 to 256.
+	maxPushed = 10_000
+	// pushChunk is how many pushed alerts are written in one transaction. Those
+	// of the rule engine wait for one chunk at most, not for all of a push.
+	pushChunk = 500
+)
+
+// errTooMany refuses a push as a whole.
+var errTooMany = fmt.Errorf("more than %d alerts in one request; send them in several", maxPushed)
 
 // Config configures the API.
 type Config struct {
@@ -97,11 +108,27 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer muting.Stop()
 		ctx = context.WithValue(ctx, mutingKey{}, muting)
 	}
-	if reading || !strings.HasPrefix(path, "/api/v2/silence") {
+	switch {
+	case !reading && strings.HasPrefix(path, "/api/v2/silence"):
+		a.changeSilences(w, r.WithContext(ctx))
+	case !reading && strings.HasPrefix(path, "/api/v2/alerts"):
+		a.push(w, r.WithContext(ctx))
+	default:
 		a.next.ServeHTTP(w, r.WithContext(ctx))
+	}
+}
+
+// push answers a push of too many alerts with a status of its own;
+// Alertmanager's handler would call it a failure of the server.
+func (a *API) push(w http.ResponseWriter, r *http.Request) {
+	var refused bool
+	held := newHeldResponse()
+	a.next.ServeHTTP(held, r.WithContext(context.WithValue(r.Context(), refusedKey{}, &refused)))
+	if refused {
+		http.Error(w, errTooMany.Error(), http.StatusRequestEntityTooLarge)
 		return
 	}
-	a.changeSilences(w, r.WithContext(ctx))
+	held.release(w)
 }
 
 // changeSilences answers a request that changes silences only when the change
@@ -134,6 +161,7 @@ func (a *API) update() {
 type (
 	customerKey struct{}
 	mutingKey   struct{}
+	refusedKey  struct{} // *bool: the push had too many alerts
 )
 
 // mark writes what mutes an alert into the marker that the API put into ctx.
@@ -206,13 +234,26 @@ func (a alerts) Get(fp model.Fingerprint) (*alert.Alert, error) {
 	return set.Get(fp)
 }
 
-// Put makes events of pushed alerts. They are durable when it returns nil.
+// Put makes events of pushed alerts. They are durable when it returns nil; on an
+// error some of them may be, and pushing all of them again does no harm. Too
+// many are refused as a whole.
 func (a alerts) Put(ctx context.Context, pushed ...*alert.Alert) error {
+	if len(pushed) > maxPushed {
+		if refused, ok := ctx.Value(refusedKey{}).(*bool); ok {
+			*refused = true
+		}
+		return errTooMany
+	}
 	customer, _ := ctx.Value(customerKey{}).(string)
 	now := time.Now()
 	events := make([]alertrouter.Event, 0, len(pushed))
 	for _, p := range pushed {
 		events = append(events, event(p, customer, now))
 	}
-	return a.router.Handle(ctx, now, events)
+	for chunk := range slices.Chunk(events, pushChunk) {
+		if err := a.router.Handle(ctx, now, chunk); err != nil {
+			return err
+		}
+	}
+	return nil
 }

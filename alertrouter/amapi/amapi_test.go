@@ -229,6 +229,64 @@ func TestStatusAndReceiversFollowAReload(t *testing.T) {
 	}
 }
 
+// pushMany is the body of a push of n alerts, named by the prefix.
+func pushMany(prefix string, n int) string {
+	var b strings.Builder
+	for k := range n {
+		fmt.Fprintf(&b, `,{"labels": {"alertname": "Down", "instance": "%s-%d"}}`, prefix, k)
+	}
+	return "[" + b.String()[1:] + "]"
+}
+
+// An event that comes while a large push is written waits for one chunk of it,
+// not for all.
+func TestLargePushLetsOthersIn(t *testing.T) {
+	s := newServer(t, nil)
+	const pushed = 5 * pushChunk
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		resp, err := http.Post(s.url+"/alerts", "application/json", strings.NewReader(pushMany("a", pushed)))
+		if err != nil || resp.StatusCode != 200 {
+			t.Errorf("push: %v, %+v", err, resp)
+		}
+		if err == nil {
+			resp.Body.Close()
+		}
+	}()
+	for len(s.incidents()) == 0 { // the first chunk
+		select {
+		case <-done:
+			t.Fatal("the push is over and nothing was seen of it")
+		default:
+		}
+	}
+	now := time.Now()
+	err := s.Handle(t.Context(), now, []alertrouter.Event{{RuleID: "ours", Alert: "Ours", State: alertrouter.StateFiring, Check: now}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-done
+	ours, err := s.Incidents().List(t.Context(), incident.Filter{RuleID: "ours"})
+	if err != nil || len(ours) != 1 || ours[0].ID > pushed {
+		t.Errorf("our incident came after the push: %+v, %v", ours, err)
+	}
+	open, err := s.Incidents().OpenIncidents(t.Context())
+	if err != nil || len(open) != pushed+1 {
+		t.Errorf("%d incidents, %v", len(open), err)
+	}
+}
+
+func TestTooManyAlertsAreRefusedAsAWhole(t *testing.T) {
+	s := newServer(t, nil)
+	if out := s.do("POST", "/alerts", pushMany("a", maxPushed+1), 413); !bytes.Contains(out, []byte("more than 10000 alerts")) {
+		t.Errorf("answer = %s", out)
+	}
+	if all := s.incidents(); len(all) != 0 {
+		t.Errorf("%d incidents", len(all))
+	}
+}
+
 func TestBadInput(t *testing.T) {
 	s := newServer(t, nil)
 	s.do("POST", "/alerts", `[{"labels": {}}]`, 400)

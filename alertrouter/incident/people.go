@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -28,7 +29,7 @@ type Acknowledgement struct {
 // ErrClosed if there is nothing left to answer for.
 func (s *Store) Acknowledge(ctx context.Context, now time.Time, id int64, user, comment string) (Acknowledgement, error) {
 	var ack Acknowledgement
-	if err := errors.Join(checkUser(user), checkText("comment", comment)); err != nil {
+	if err := cmp.Or(checkUser(user), checkText("comment", comment)); err != nil {
 		return ack, fmt.Errorf("acknowledge: %w", err)
 	}
 	err := s.inTx(ctx, func(tx *sql.Tx) (err error) {
@@ -80,7 +81,7 @@ func afterFirst(first Acknowledgement, comment string) string {
 // Note appends a person's note to the incident's event log, also after it
 // closed. It returns ErrInvalid or ErrNotFound.
 func (s *Store) Note(ctx context.Context, now time.Time, id int64, user, text string) error {
-	if err := errors.Join(checkUser(user), checkText("text", text)); err != nil {
+	if err := cmp.Or(checkUser(user), checkText("text", text)); err != nil {
 		return fmt.Errorf("note: %w", err)
 	}
 	if text == "" {

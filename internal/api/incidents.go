@@ -33,10 +33,17 @@ type Acknowledgement struct {
 	Comment string `json:"comment"` // may be empty
 }
 
+// AcknowledgedIncident is the answer to it: the incident, acknowledged by whom
+// acknowledged_by names.
+type AcknowledgedIncident struct {
+	*incident.Detail
+	Already bool `json:"already_acknowledged"` // it was before; the new one is in the event log
+}
+
 // defaultPage is how many incidents a list has when it names no limit.
 const defaultPage = 100
 
-func registerIncidents(mux *http.ServeMux, store Incidents, ack func(ctx context.Context, id int64, user, comment string) error) {
+func registerIncidents(mux *http.ServeMux, store Incidents, ack func(ctx context.Context, id int64, user, comment string) (incident.Acknowledgement, error)) {
 	mux.HandleFunc("GET /api/incidents", func(w http.ResponseWriter, r *http.Request) {
 		f, err := ParseIncidentFilter(r.URL.Query())
 		if err != nil {
@@ -76,7 +83,8 @@ func registerIncidents(mux *http.ServeMux, store Incidents, ack func(ctx context
 			problem(w, http.StatusBadRequest, errors.New("user: who acknowledges is needed"))
 			return
 		}
-		if err := ack(r.Context(), id, a.User, a.Comment); err != nil {
+		counts, err := ack(r.Context(), id, a.User, a.Comment)
+		if err != nil {
 			incidentProblem(w, id, err)
 			return
 		}
@@ -85,7 +93,7 @@ func registerIncidents(mux *http.ServeMux, store Incidents, ack func(ctx context
 			incidentProblem(w, id, err)
 			return
 		}
-		writeJSON(w, http.StatusOK, d)
+		writeJSON(w, http.StatusOK, AcknowledgedIncident{d, counts.Already})
 	})
 }
 
@@ -102,6 +110,8 @@ func incidentProblem(w http.ResponseWriter, id int64, err error) {
 	switch {
 	case errors.Is(err, incident.ErrNotFound):
 		problem(w, http.StatusNotFound, fmt.Errorf("no incident %d", id))
+	case errors.Is(err, incident.ErrInvalid):
+		problem(w, http.StatusBadRequest, err)
 	case errors.Is(err, incident.ErrClosed):
 		problem(w, http.StatusConflict, err)
 	default:

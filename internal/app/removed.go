@@ -8,8 +8,6 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
-	"watchkeeper/exporters/aliyun"
-	"watchkeeper/exporters/host"
 	"watchkeeper/exporters/probe"
 	"watchkeeper/internal/config"
 	"watchkeeper/internal/sample"
@@ -46,7 +44,7 @@ func newRemoval(cfg *config.Config, w *world) removal {
 // is no longer asked for it. Sources that push are never gone by configuration.
 func (r removal) gone(src sample.Source, l labels.Labels) bool {
 	kind, _, _ := strings.Cut(src.Name, "/")
-	if !slices.Contains([]string{host.Kind, probe.Kind, aliyun.Kind}, kind) {
+	if slices.Contains([]string{"push", "rules"}, kind) {
 		return false
 	}
 	return !r.sources[src] || kind == probe.Kind && !r.targets[src.Customer+"/"+l.Get("instance")]

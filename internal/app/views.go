@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
+	"watchkeeper/alertrouter/incident"
 	"watchkeeper/internal/api"
 	"watchkeeper/internal/journal"
 	"watchkeeper/internal/sample"
@@ -113,7 +114,7 @@ func (v metadataView) Metadata() map[string]api.MetricMetadata {
 	return out
 }
 
-func (a *App) acknowledge(ctx context.Context, id int64, user, comment string) error {
+func (a *App) acknowledge(ctx context.Context, id int64, user, comment string) (incident.Acknowledgement, error) {
 	return a.router.Acknowledge(ctx, a.now(), id, user, comment)
 }
 

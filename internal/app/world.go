@@ -23,7 +23,9 @@ import (
 	"watchkeeper/exporters/aliyun"
 	"watchkeeper/exporters/aliyun/sdk"
 	"watchkeeper/exporters/host"
+	"watchkeeper/exporters/middleware"
 	"watchkeeper/exporters/probe"
+	"watchkeeper/exporters/process"
 	"watchkeeper/internal/config"
 	"watchkeeper/internal/ingest"
 	"watchkeeper/ruleset"
@@ -237,6 +239,18 @@ func (a *App) buildJobs(cfg *config.Config) ([]exporters.Job, error) {
 				jobs = append(jobs, exporters.Job{Kind: "probe", Collector: c, Interval: c.Interval(), Revision: revision(cu.Probes.Config)})
 			}
 		}
+		if cu.Processes != nil {
+			c, err := process.New(cu.Name, cu.Processes.Config, a.set, a.log)
+			if err != nil {
+				return nil, fmt.Errorf("%s.processes: %w", path, err)
+			}
+			jobs = append(jobs, exporters.Job{Kind: process.Kind, Collector: c, Interval: time.Duration(cu.Processes.Interval), Revision: revision(cu.Processes.Config)})
+		}
+		js, err := middleware.Jobs(cu.Name, cu.Middleware, a.set, a.log)
+		if err != nil {
+			return nil, fmt.Errorf("%s.middleware: %w", path, err)
+		}
+		jobs = append(jobs, js...)
 		accounts, err := aliyun.New(resolvePaths(cfg, cu.Aliyun), cu.Name, aliyun.Deps{
 			NewClient: sdk.New, Budgets: a.budgets, Resume: a.resume, Metrics: a.set, Log: a.log,
 		})

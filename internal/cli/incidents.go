@@ -193,11 +193,15 @@ func newIncidentsAck() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var d incident.Detail
+			var d api.AcknowledgedIncident
 			if err := cl.post(cmd.Context(), fmt.Sprintf("/api/incidents/%d/acknowledge", id), api.Acknowledgement{User: who, Comment: comment}, &d); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "incident %d: acknowledged by %s at %s\n", d.ID, d.AcknowledgedBy, stamp(d.AcknowledgedAt))
+			text := "incident %d: acknowledged by %s at %s\n"
+			if d.Already {
+				text = "incident %d: already acknowledged by %s at %s; noted\n"
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), text, d.ID, d.AcknowledgedBy, stamp(d.AcknowledgedAt))
 			return err
 		},
 	}

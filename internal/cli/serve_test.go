@@ -219,6 +219,13 @@ func TestIncidents(t *testing.T) {
 	if !strings.HasPrefix(out, "incident 1: acknowledged by li.wei at ") {
 		t.Errorf("ack printed %q", out)
 	}
+	out = ok(t, dir, "incidents", "ack", "1", "--user", "wang.fang", "--url", d.url)
+	if !strings.HasPrefix(out, "incident 1: already acknowledged by li.wei at ") || !strings.HasSuffix(out, "; noted\n") {
+		t.Errorf("the second ack printed %q", out)
+	}
+	if r := run(t, dir, "incidents", "ack", "1", "--user", "li\x1b[2J", "--url", d.url); r.code != exitFail || !strings.Contains(r.stderr, "control character") {
+		t.Errorf("ack by a control character: exit code %d: %s", r.code, r.stderr)
+	}
 	text := ok(t, dir, "incidents", "show", "1", "--url", d.url)
 	for _, want := range []string{"incident 1: QueueLong, firing, high", "samples that made it:", "99", "breach", "events:", "opened", "acknowledged", "li.wei", "looking", "deliveries:", "accepted"} {
 		if !strings.Contains(text, want) {

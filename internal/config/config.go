@@ -16,7 +16,9 @@ import (
 	"watchkeeper/alertrouter"
 	"watchkeeper/exporters/aliyun"
 	"watchkeeper/exporters/host"
+	"watchkeeper/exporters/middleware"
 	"watchkeeper/exporters/probe"
+	"watchkeeper/exporters/process"
 	"watchkeeper/internal/ingest"
 	"watchkeeper/internal/storage"
 	"watchkeeper/internal/strictyaml"
@@ -139,7 +141,20 @@ type Customer struct {
 	Probes *Probes `yaml:"probes"`
 	// Aliyun are Alibaba Cloud accounts.
 	Aliyun aliyun.Config `yaml:"aliyun"`
+	// Processes are programs that must run on this host.
+	Processes *Processes `yaml:"processes"`
+	// Middleware are servers that this process reads: web servers, databases,
+	// queues. docs/exporters.md explains each product.
+	Middleware middleware.Config `yaml:"middleware"`
 }
+
+// Processes is the configuration of the process collector with its defaults.
+type Processes struct {
+	process.Config `yaml:",inline"`
+}
+
+// SetDefaults fills in what the file leaves out.
+func (p *Processes) SetDefaults() { p.Config = process.DefaultConfig() }
 
 // Host is the configuration of the host collector with its defaults.
 type Host struct {
@@ -202,6 +217,12 @@ func Parse(name string, b []byte) (*Config, error) {
 		return nil, doc.At(err)
 	}
 	c.DataDir = c.Path(c.DataDir)
+	for i := range c.Customers {
+		c.Customers[i].Middleware.ResolvePaths(c.Path)
+		if p := c.Customers[i].Processes; p != nil {
+			p.ResolvePaths(c.Path)
+		}
+	}
 	return &c, nil
 }
 
@@ -286,6 +307,14 @@ func (cu Customer) validate() error {
 		if err := cu.Probes.Validate(); err != nil {
 			return prefixed("probes", err)
 		}
+	}
+	if cu.Processes != nil {
+		if err := cu.Processes.Validate(); err != nil {
+			return prefixed("processes", err)
+		}
+	}
+	if err := prefixed("middleware", cu.Middleware.Validate()); err != nil {
+		return err
 	}
 	return prefixed("aliyun", cu.Aliyun.Validate())
 }

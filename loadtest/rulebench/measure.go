@@ -35,10 +35,10 @@ func (w *world) measure(ctx context.Context, r *Result, say func(string, ...any)
 		say("Prometheus, %s: %d rules", form.name, len(w.rows))
 		firing, err := w.prometheus(ctx, form.cost, r.Config, form.hold, form.expr)
 		if err != nil {
-			return fmt.Errorf("Prometheus, %s: %w", form.name, err)
+			return fmt.Errorf("form %q of Prometheus: %w", form.name, err)
 		}
 		if firing != r.Firing {
-			return fmt.Errorf("Prometheus, %s: %d alerts fire, %d in our engine: not the same work", form.name, firing, r.Firing)
+			return fmt.Errorf("form %q of Prometheus: %d alerts fire, %d in our engine: not the same work", form.name, firing, r.Firing)
 		}
 	}
 	return nil

@@ -70,12 +70,12 @@ type Result struct {
 	Rules  int // of the contract that are measured: one series against a threshold, every minute
 	Left   int // of the contract that are not
 
-	Store    Cost // the store alone: what a sample costs without rules
-	Engine   Cost // our engine's calls, told apart from the store's in the same process
-	For      Cost // Prometheus: expr with for
-	Exact    Cost // Prometheus: min_over_time … and count_over_time …
-	Firing   int  // alerts that fire; all three agree on it
-	PerState float64
+	Store    Cost    // the store alone: what a sample costs without rules
+	Engine   Cost    // our engine's calls, told apart from the store's in the same process
+	For      Cost    // Prometheus: expr with for
+	Exact    Cost    // Prometheus: min_over_time … and count_over_time …
+	Firing   int     // alerts that fire; all three agree on it
+	PerState float64 // bytes of heap per series with its rule's state
 
 	FloorInOrder Cost // one look at the state of each series, in the senders' order
 	FloorRandom  Cost // a map look-up and the state, in random order
@@ -119,18 +119,18 @@ func Write(w io.Writer, r *Result) error {
 	fmt.Fprintf(&b, "%d watched series, %d of the contract's %d rules (one series against a threshold, every minute), %.1f %% breaching; %d alerts fire in all three\n\n",
 		r.Config.Series, r.Rules, r.Rules+r.Left, 100*r.Config.Breaching, r.Firing)
 	fmt.Fprintf(&b, "%-38s %16s %12s %14s\n", "", "CPU s per minute", "ns per check", "times ours")
-	line := func(name string, c Cost) {
-		fmt.Fprintf(&b, "%-38s %16.4f %12.1f %14.1f\n", name, c.PerMinute(), c.PerCheck(), r.Ratio(c))
+	line := func(name string, c Cost, ratio string) {
+		fmt.Fprintf(&b, "%-38s %16.4f %12.1f %14s\n", name, c.PerMinute(), c.PerCheck(), ratio)
 	}
-	line("watchkeeper rule engine", r.Engine)
-	line("Prometheus, for: 2m", r.For)
-	line("Prometheus, exact form", r.Exact)
-	line("floor: state in senders' order", r.FloorInOrder)
-	line("floor: map look-up, random order", r.FloorRandom)
-	line("(the store alone, without rules)", r.Store)
+	line("watchkeeper rule engine", r.Engine, "1")
+	line("Prometheus, for: 2m", r.For, fmt.Sprintf("%.1f", r.Ratio(r.For)))
+	line("Prometheus, exact form", r.Exact, fmt.Sprintf("%.1f", r.Ratio(r.Exact)))
+	line("floor: state in senders' order", r.FloorInOrder, fmt.Sprintf("1/%.1f", 1/r.Ratio(r.FloorInOrder)))
+	line("floor: map look-up, random order", r.FloorRandom, fmt.Sprintf("1/%.1f", 1/r.Ratio(r.FloorRandom)))
+	line("the store alone, without rules", r.Store, "")
 	fmt.Fprintf(&b, "\nEngine: the CPU time of its calls, told apart from the store's in the same process, which is what ingest costs with\nrules less what it costs without, free of the noise of two runs.\n")
 	fmt.Fprintf(&b, "memory %.0f bytes per series with its rule's state (heap; labels, index and newest samples included)\n", r.PerState)
-	fmt.Fprintf(&b, "distance from the floor: %.1f times in order\n", 1/r.Ratio(r.FloorInOrder))
+	fmt.Fprintf(&b, "distance from the floor: %.1f times that in order, %.1f times that in random order\n", 1/r.Ratio(r.FloorInOrder), 1/r.Ratio(r.FloorRandom))
 	fmt.Fprintf(&b, "ratio_for %.1f\nratio_exact %.1f\n", r.Ratio(r.For), r.Ratio(r.Exact))
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 
@@ -154,7 +155,7 @@ func (w *world) makeSeries(cfg Config) {
 		if every > 0 && i%every == 0 {
 			v = x.bad()
 		}
-		b.Samples = append(b.Samples, sample.Sample{Labels: labels.FromStrings(labels.MetricName, x.metric,
+		b.Samples = append(b.Samples, sample.Sample{Labels: labels.FromStrings(model.MetricNameLabel, x.metric,
 			"customer", b.Source.Customer, "instance", fmt.Sprintf("i-%08d", i), "product", "ecs", "region", "cn-hangzhou")})
 		w.values[len(w.values)-1] = append(w.values[len(w.values)-1], v)
 	}

@@ -125,7 +125,11 @@ func parseAlert(s string) (name string, ms []*labels.Matcher, err error) {
 }
 
 func explainRule(ctx context.Context, r *ruleset.Rule, q queryable, past Past, ask Question, ms []*labels.Matcher) ([]Explanation, error) {
-	judged, err := ruleset.Verdicts(ctx, q, pastJournal{past}, r, ask.Begin.Add(-r.Interval), ask.At)
+	narrow, err := narrowing(r, ms)
+	if err != nil {
+		return nil, err
+	}
+	judged, err := ruleset.Verdicts(ctx, q, pastJournal{past}, r, ask.Begin.Add(-r.Interval), ask.At, narrow...)
 	if err != nil {
 		return nil, err
 	}
@@ -147,6 +151,35 @@ func explainRule(ctx context.Context, r *ruleset.Rule, q queryable, past Past, a
 		out = append(out, e)
 	}
 	return out, nil
+}
+
+// narrowing returns the matchers that every operand of the rule bears, so that only
+// series of the alerts in question are read.
+func narrowing(r *ruleset.Rule, ms []*labels.Matcher) ([]*labels.Matcher, error) {
+	expr, err := parser.NewParser(parser.Options{}).ParseExpr(r.Expr)
+	if err != nil {
+		return nil, fmt.Errorf("rule %q: %w", r.ID(), err)
+	}
+	selectors := 0
+	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
+		switch n.(type) {
+		case *parser.VectorSelector:
+			selectors++
+		case *parser.AggregateExpr:
+			selectors += 2 // its members have labels that the identity lacks, and the other way round
+		}
+		return nil
+	})
+	if selectors == 1 {
+		return ms, nil
+	}
+	var shared []*labels.Matcher
+	for _, m := range ms {
+		if m.Name == "customer" {
+			shared = append(shared, m)
+		}
+	}
+	return shared, nil
 }
 
 func explainAlert(ctx context.Context, r *ruleset.Rule, q queryable, past Past, ask Question, sv ruleset.SeriesVerdicts) (Explanation, error) {

@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 
@@ -227,8 +228,8 @@ func (w *wire) series() (labels.Labels, error) {
 		b.Set(n, v)
 	}
 	l := b.Labels()
-	if l.Get(labels.MetricName) == "" {
-		return l, fmt.Errorf("labels: need %s", labels.MetricName)
+	if l.Get(model.MetricNameLabel) == "" {
+		return l, fmt.Errorf("labels: need %s", model.MetricNameLabel)
 	}
 	return l, nil
 }

@@ -58,8 +58,9 @@ type Stats struct {
 // farFuture is how far ahead of engine time the product's store takes samples, ms.
 const farFuture = 10 * 60 * 1000
 
-// maxChecks bounds the checks between the first and the last time of an input.
-const maxChecks = 10_000_000
+// maxChecks bounds the checks between the first and the last time of an input, at
+// a check a minute nearly two years.
+const maxChecks = 1_000_000
 
 // Samples replays the lines of r and writes the log lines to w: live ones as
 // they happen, the settled ones after them, in their order. Lines that follow one

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -71,7 +72,7 @@ func operandOf(r *ruleset.Rule, vs *parser.VectorSelector, path []parser.Node) o
 	if o.window == 0 {
 		o.window = r.Interval.Milliseconds()
 		for _, m := range vs.LabelMatchers {
-			if d, ok := r.Lookback[m.Value]; ok && m.Name == labels.MetricName {
+			if d, ok := r.Lookback[m.Value]; ok && m.Name == model.MetricNameLabel {
 				o.window = d.Milliseconds()
 			}
 		}

@@ -241,11 +241,15 @@ func tellUs(t *testing.T, log *bytes.Buffer, end int) told {
 			t.Fatal(err)
 		}
 		from := int(math.Ceil(l.At.Sub(worldStart).Minutes()))
+		both := l.To == "resolved" && from > 0 && out.states[from] == "firing" && out.states[from-1] != "firing"
 		for m := from; m <= end; m++ {
 			out.states[m] = l.To
 			if l.To == "resolved" && m > from {
 				out.states[m] = "inactive"
 			}
+		}
+		if both { // it fired and resolved within this minute
+			out.states[from] = "firing, then resolved"
 		}
 		if word := map[string]string{"firing": "fires", "resolved": "resolved", "no_data": "no_data"}[l.To]; word != "" {
 			out.changes = append(out.changes, fmt.Sprintf("%s %s (check %s)", word, minutes(l.At.Sub(worldStart)), minutes(l.Check.Sub(worldStart))))
@@ -361,7 +365,7 @@ func arrivedIn(c whyCase, m int) string {
 
 func state(s string) string {
 	switch s {
-	case "firing", "no_data", "resolved":
+	case "firing", "no_data", "resolved", "firing, then resolved":
 		return "**" + strings.ReplaceAll(s, "_", "-") + "**"
 	case "pending":
 		return s

@@ -158,7 +158,7 @@ func (w *world) journalOnce(src sample.Source, r journal.Record, key string) {
 // acceptFacts stores up-samples and the watermark.
 func (w *world) acceptFacts(b sample.Batch, at int64) {
 	fact := func(name string, t int64, v float64) {
-		w.store.Append(labels.FromStrings(labels.MetricName, name, "customer", b.Source.Customer, "source", b.Source.Name), t, v)
+		w.store.Append(labels.FromStrings(model.MetricNameLabel, name, "customer", b.Source.Customer, "source", b.Source.Name), t, v)
 	}
 	for _, u := range b.Ups {
 		v := 0.0

@@ -137,13 +137,13 @@ type row map[string]string
 
 // rows answers a query.
 type rows interface {
-	query(ctx context.Context, q string, args ...any) ([]row, error)
+	query(ctx context.Context, q string) ([]row, error)
 }
 
 const maxRows = 5_000
 
-func (s sqlRows) query(ctx context.Context, q string, args ...any) ([]row, error) {
-	result, err := s.conn.QueryContext(ctx, q, args...)
+func (s sqlRows) query(ctx context.Context, q string) ([]row, error) {
+	result, err := s.conn.QueryContext(ctx, q)
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ type recorded struct {
 	err  error
 }
 
-func (r recorded) query(_ context.Context, q string, _ ...any) ([]row, error) {
+func (r recorded) query(_ context.Context, q string) ([]row, error) {
 	if rows, ok := r.rows[q]; ok {
 		return rows, nil
 	}

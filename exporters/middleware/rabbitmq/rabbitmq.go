@@ -25,6 +25,7 @@ type reader struct {
 	client    *server.Client
 	localOnly bool
 	queues    int
+	nodes     server.Presence
 }
 
 // New returns the collector of one cluster or node.
@@ -36,12 +37,12 @@ func New(customer string, cfg Config, set *metrics.Set, log *slog.Logger) (*serv
 	if err != nil {
 		return nil, err
 	}
-	r := reader{client, cfg.LocalOnly, cfg.queues()}
+	r := &reader{client: client, localOnly: cfg.LocalOnly, queues: cfg.queues()}
 	return server.New(customer, product, cfg.Settings, r, client.Secrets(), set, log), nil
 }
 
 // Read implements server.Reader.
-func (r reader) Read(ctx context.Context, out *server.Reading) error {
+func (r *reader) Read(ctx context.Context, out *server.Reading) error {
 	defer r.client.Close()
 	var o overview
 	if err := r.get(ctx, "api/overview", nil, &o); err != nil {
@@ -61,9 +62,11 @@ func (r reader) Read(ctx context.Context, out *server.Reading) error {
 	for _, n := range nodes {
 		local := n.Name == o.Node
 		if local || !r.localOnly {
-			n.add(out, !local || healthy)
+			r.nodes.Add(out, n.Name, func() { n.add(out, !local || healthy) })
 		}
 	}
+	// A node that is down stays in the list until the cluster is told to forget it.
+	r.nodes.Settle(out, "deleted")
 	o.add(out)
 	if r.queues > 0 {
 		if err := r.addQueues(ctx, out); err != nil {
@@ -74,7 +77,7 @@ func (r reader) Read(ctx context.Context, out *server.Reading) error {
 }
 
 // healthy runs the health checks of the node that answers.
-func (r reader) healthy(ctx context.Context) (bool, error) {
+func (r *reader) healthy(ctx context.Context) (bool, error) {
 	for _, check := range healthChecks {
 		path := "api/health/checks/" + check
 		status, body, err := r.client.Do(ctx, http.MethodGet, path, nil, nil)
@@ -92,7 +95,7 @@ func (r reader) healthy(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-func (r reader) addQueues(ctx context.Context, out *server.Reading) error {
+func (r *reader) addQueues(ctx context.Context, out *server.Reading) error {
 	var page struct {
 		Items []queue `json:"items"`
 	}
@@ -109,7 +112,7 @@ func (r reader) addQueues(ctx context.Context, out *server.Reading) error {
 	return nil
 }
 
-func (r reader) get(ctx context.Context, path string, query url.Values, v any) error {
+func (r *reader) get(ctx context.Context, path string, query url.Values, v any) error {
 	body, err := r.client.Get(ctx, path, query)
 	if err != nil {
 		return err

@@ -87,6 +87,32 @@ func TestHealth(t *testing.T) {
 	f("a server that knows no such check", api{"nodes.json", 404}, true, map[string]float64{"rabbit@mq-1": 0})
 }
 
+// A node that the cluster forgets ends its series.
+func TestNodeForgotten(t *testing.T) {
+	list := `[{"name":"rabbit@mq-1","running":true},{"name":"rabbit@mq-2","running":false}]`
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/api/overview":
+			_, _ = w.Write([]byte(`{"node":"rabbit@mq-1"}`))
+		case "/api/nodes":
+			_, _ = w.Write([]byte(list))
+		}
+	}))
+	defer web.Close()
+	c := buildWith(t, Config{Settings: settings, HTTP: server.HTTP{URL: web.URL}, Queues: -1})
+	servertest.CollectAt(t, c, servertest.At)
+	list = `[{"name":"rabbit@mq-1","running":true}]`
+	ends := servertest.CollectAt(t, c, servertest.At).Ends
+	if len(ends) != 2 { // health and running
+		t.Errorf("%d series ended, want 2", len(ends))
+	}
+	for _, e := range ends {
+		if e.Labels.Get("node") != "rabbit@mq-2" || e.Reason != "deleted" {
+			t.Errorf("ended: %s, %s", e.Labels, e.Reason)
+		}
+	}
+}
+
 // A health check that cannot be asked is not a verdict about the node.
 func TestHealthRefused(t *testing.T) {
 	servertest.WantReason(t, build(t, settings, api{"nodes.json", 401}.serve(t)), server.ReasonAuth)

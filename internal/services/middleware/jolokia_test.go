@@ -1,0 +1,114 @@
+//go:build services
+
+package middleware
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"watchkeeper/exporters/middleware/java"
+	"watchkeeper/exporters/middleware/server"
+	"watchkeeper/exporters/middleware/server/servertest"
+	"watchkeeper/exporters/process"
+)
+
+// A real JVM read through Jolokia's real engine, without its agent: Debian has
+// the engine only.
+func TestJava(t *testing.T) {
+	t.Parallel()
+	dir, port := folder(t), freePort(t)
+	const jars = "/usr/share/java/jolokia-core.jar:/usr/share/java/json-simple.jar"
+	client(t, nil, "javac", "-cp", jars, "-d", dir, "testdata/Target.java")
+	begin := func(more ...string) *daemon {
+		args := append(append(append([]string{}, smallJVM...), "-Xmx48m"), more...)
+		return start(t, nil, "java", append(args, "-cp", dir+":"+jars, "Target", port)...)
+	}
+	url := "http://127.0.0.1:" + port
+	cfg := java.Config{Settings: server.Settings{Name: "target"}, HTTP: server.HTTP{URL: url + "/jolokia"}, Attributes: []java.Attribute{
+		{MBean: "java.lang:type=MemoryPool,name=Metaspace", Attribute: "Usage", Path: "used", Metric: "java_app_metaspace_used_bytes"}}}
+	c := must(java.New("acme", cfg, metrics.NewSet(), servertest.Log))(t)
+	d := begin()
+	answers(t, d, c)
+
+	v := values(t, c)
+	read := func(bean, attribute, path string) float64 {
+		out := client(t, nil, "curl", "-sfm", "20", "-d", `{"type":"read","mbean":"`+bean+`","attribute":"`+attribute+`","path":"`+path+`"}`, url+"/jolokia")
+		_, out, _ = strings.Cut(out, `"value":`)
+		out, _, _ = strings.Cut(out, ",")
+		return number(t, out)
+	}
+	near(t, v, "java_heap_max_bytes", read("java.lang:type=Memory", "HeapMemoryUsage", "max"), 0)
+	near(t, v, "java_heap_used_bytes", read("java.lang:type=Memory", "HeapMemoryUsage", "used"), 32<<20)
+	near(t, v, "java_nonheap_used_bytes", read("java.lang:type=Memory", "NonHeapMemoryUsage", "used"), 4<<20)
+	near(t, v, "java_uptime_seconds", read("java.lang:type=Runtime", "Uptime", "")/1000, 20)
+	near(t, v, "java_classes_loaded", read("java.lang:type=ClassLoading", "LoadedClassCount", ""), 200)
+	near(t, v, "java_app_metaspace_used_bytes", read("java.lang:type=MemoryPool,name=Metaspace", "Usage", "used"), 2<<20)
+	if _, ok := v["java_nonheap_max_bytes"]; ok {
+		t.Error("a maximum of the non-heap memory is delivered; this JVM reports -1")
+	}
+
+	j := newJudge(t)
+	j.at = now().Add(-time.Minute)
+	j.check(t, c)
+	j.want(t, "just started", "java-restarted", "!java-heap", "!java-nonheap")
+	get(t, url+"/fill")
+	j.check(t, c)
+	j.want(t, "heap filled", "java-heap")
+	get(t, url+"/burn")
+	values(t, c) // the JVM's load is of the time since it was last asked
+	time.Sleep(2 * time.Second)
+	if v := values(t, c)["java_cpu_used_percent"]; v < 10 || v > 100 {
+		t.Errorf("CPU %v %% with every core in use", v)
+	}
+	d.kill()
+	fails(t, c, server.ReasonConnect)
+	// The other memory with limits that are nearly used up.
+	d = begin("-XX:MaxMetaspaceSize=13m", "-XX:CompressedClassSpaceSize=1m", "-XX:ReservedCodeCacheSize=4m")
+	answers(t, d, c)
+	v = j.check(t, c)
+	near(t, v, "java_nonheap_max_bytes", read("java.lang:type=Memory", "NonHeapMemoryUsage", "max"), 0)
+	j.want(t, "started again", "java-restarted")
+}
+
+// A declared process that is killed, and started again.
+func TestProcess(t *testing.T) {
+	t.Parallel()
+	port := freePort(t)
+	cfg := process.DefaultConfig()
+	cfg.Processes = []process.Target{{Name: "cache", Command: "memcached", CommandLine: "-p " + port + " "}}
+	c := must(process.New("acme", cfg, metrics.NewSet(), servertest.Log))(t)
+	args := []string{"-l", "127.0.0.1", "-p", port, "-U", "0"}
+	if os.Getuid() == 0 {
+		args = append(args, "-u", "nobody")
+	}
+	j := newJudge(t)
+	j.check(t, c)
+	j.want(t, "not started", "process-down")
+	d := start(t, nil, "memcached", args...)
+	eventually(t, 20*time.Second, "the process", func() error {
+		if values(t, c)[`process_state{process="cache"}`] != 1 {
+			return errNotYet
+		}
+		return nil
+	})
+	j.check(t, c)
+	j.want(t, "runs", "!process-down")
+	d.kill()
+	j.check(t, c)
+	j.want(t, "killed", "process-down")
+	start(t, nil, "memcached", args...)
+	eventually(t, 20*time.Second, "the process", func() error {
+		if values(t, c)[`process_state{process="cache"}`] != 1 {
+			return errNotYet
+		}
+		return nil
+	})
+	if v := j.check(t, c); v[`process_restarts_total{process="cache"}`] != 1 {
+		t.Errorf("%v restarts, want 1", v[`process_restarts_total{process="cache"}`])
+	}
+	j.want(t, "runs again", "!process-down")
+}
