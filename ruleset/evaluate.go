@@ -123,7 +123,7 @@ func (rs *ruleState) bindEvaluated(ser *series) {
 		if window == 0 {
 			window = rs.rule.lookbackOf(metricOf(s.sel))
 		}
-		ser.read = true
+		ser.isRead()
 		ser.evals = append(ser.evals, evalFeed{rs: rs, offset: s.offset.Milliseconds(), window: window.Milliseconds()})
 	}
 }

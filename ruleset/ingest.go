@@ -207,7 +207,7 @@ func (e *Engine) earlier(ser *series, first int64) {
 			for k := max(r.checkOf(ser.first+offset), in.settledCheck+1); k <= hi; k++ {
 				e.undecide(in, k)
 			}
-			for _, m := range ser.ends {
+			for _, m := range ser.ends() {
 				if k := r.checkOf(m.t + offset); k > in.settledCheck && m.t < first {
 					in.mark(k, k)
 					e.touch(in)
@@ -300,7 +300,7 @@ func (e *Engine) bindLeaf(rs *ruleState, ser *series, i int) {
 	j.series = append(j.series, ser)
 	slices.SortFunc(j.series, func(a, b *series) int { return labels.Compare(a.labels, b.labels) })
 	ser.feeds = append(ser.feeds, feed{rs: rs, leaf: i, join: j})
-	ser.read = true
+	ser.isRead()
 }
 
 // join finds or makes the meeting place of a leaf's key.
@@ -321,8 +321,7 @@ func (e *Engine) assign(ser *series, src *source) {
 	if ser.source == nil {
 		ser.source = src
 	} else {
-		ser.others = append(ser.others, src)
-		ser.shared = true
+		ser.deliveredToo(src)
 	}
 	src.series = append(src.series, ser)
 	for _, f := range ser.evals {

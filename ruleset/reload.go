@@ -136,7 +136,10 @@ func (e *Engine) unbind(states []*ruleState) {
 			}
 		})
 		e.keepSleepers(s, gone)
-		if s.read = len(s.feeds)+len(s.evals) > 0; s.read || s.sleep != nil {
+		if s.read = len(s.feeds)+len(s.evals) > 0; !s.read {
+			s.tail = nil
+		}
+		if s.read || s.sleep != nil {
 			return false
 		}
 		s.detach()
@@ -178,6 +181,7 @@ func (e *Engine) keepSleepers(s *series, gone func(*ruleState) bool) {
 		s.awake |= awake >> i & 1 << n
 		s.refused |= refused >> i & 1 << n
 	}
+	s.waiting = s.refused != 0
 	if len(s.sleep.rules) == 0 {
 		s.sleep = nil
 	}

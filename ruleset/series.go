@@ -34,31 +34,68 @@ type endMark struct {
 
 // series is one watched series and who reads it.
 //
-// What a good sample of a sleeping series touches comes first.
+// What a good sample of a sleeping series touches is one cache line and comes
+// first; the whole is three.
 type series struct {
-	labels  labels.Labels
-	next    *series // delivered after this one the last time
-	source  *source // who delivered it first
-	sleep   *sleepers
-	awake   uint64 // of sleep's rules: those whose identity is awake
-	refused uint64 // of sleep's rules: those that a limit keeps out
-	first   int64  // earliest sample known
-	newest  int64
-	floor   int64 // tail holds every point newer than it
-
+	sleep     *sleepers
+	source    *source // who delivered it first
+	next      *series // delivered after this one the last time
+	first     int64   // earliest sample known
+	newest    int64
 	valued    int64 // newest sample with a value, and
 	valuedOld int64 // the newest of the batches before
 	batch     uint32
 	dropped   bool
-	shared    bool // there are others
+	waiting   bool // refused is not empty
+	shared    bool // there are others who deliver it
 	read      bool // there are feeds or evals
 
-	feeds  []feed
-	evals  []evalFeed
-	tail   []point   // ascending
+	labels  labels.Labels
+	awake   uint64 // of sleep's rules: those whose identity is awake
+	refused uint64 // of sleep's rules: those that a limit keeps out
+	feeds   []feed
+	evals   []evalFeed
+	tail    []point // ascending; holds every point newer than floor while the series is read
+	floor   int64
+	rare    *rare
+	chain   *series // another one with the same hash
+}
+
+// rare is what few series have.
+type rare struct {
 	others []*source // who else delivers it
 	ends   []endMark // ascending
-	chain  *series   // another one with the same hash
+}
+
+func (s *series) others() []*source {
+	if s.rare == nil {
+		return nil
+	}
+	return s.rare.others
+}
+
+func (s *series) ends() []endMark {
+	if s.rare == nil {
+		return nil
+	}
+	return s.rare.ends
+}
+
+// deliveredToo notes another source.
+func (s *series) deliveredToo(src *source) {
+	if s.rare == nil {
+		s.rare = &rare{}
+	}
+	s.rare.others = append(s.rare.others, src)
+	s.shared = true
+}
+
+// isRead notes that an instance or an evaluated rule reads the series from now
+// on. What went by before is in the store alone.
+func (s *series) isRead() {
+	if !s.read {
+		s.read, s.floor = true, max(s.floor, s.newest)
+	}
 }
 
 func newSeries(l labels.Labels, floor int64) *series {
@@ -94,44 +131,46 @@ func (s *series) add(p point) {
 // addEnd keeps an end mark; it says whether the mark is new. One that takes
 // effect later than it was known to replaces the other.
 func (s *series) addEnd(m endMark) bool {
-	if i := slices.IndexFunc(s.ends, func(e endMark) bool { return e.told == m.told }); i >= 0 {
-		if s.ends[i].t >= m.t {
+	ends := s.ends()
+	if i := slices.IndexFunc(ends, func(e endMark) bool { return e.told == m.told }); i >= 0 {
+		if ends[i].t >= m.t {
 			return false
 		}
-		s.ends = slices.Delete(s.ends, i, i+1)
+		ends = slices.Delete(ends, i, i+1)
 	}
-	i, _ := slices.BinarySearchFunc(s.ends, m.t, func(e endMark, t int64) int { return compareInt(e.t, t) })
-	s.ends = slices.Insert(s.ends, i, m)
-	if len(s.ends) > tailPoints {
-		s.ends = s.ends[1:]
+	i, _ := slices.BinarySearchFunc(ends, m.t, func(e endMark, t int64) int { return compareInt(e.t, t) })
+	ends = slices.Insert(ends, i, m)
+	if s.rare == nil {
+		s.rare = &rare{}
 	}
+	s.rare.ends = ends[max(0, len(ends)-tailPoints):]
 	return true
 }
 
 // marksEnd says whether a stored point is the stale marker that the store
 // writes 1 ms behind an end mark. It is no sample.
 func (s *series) marksEnd(p point) bool {
-	return isStale(p.v) && slices.ContainsFunc(s.ends, func(e endMark) bool { return e.told+1 == p.t })
+	return isStale(p.v) && slices.ContainsFunc(s.ends(), func(e endMark) bool { return e.told+1 == p.t })
 }
 
 // eachSource calls fn for everyone who delivers the series.
 func (s *series) eachSource(fn func(*source)) {
 	fn(s.source)
-	for _, src := range s.others {
+	for _, src := range s.others() {
 		fn(src)
 	}
 }
 
 // deliveredBy says whether src is known to deliver the series.
 func (s *series) deliveredBy(src *source) bool {
-	return s.source == src || slices.Contains(s.others, src)
+	return s.source == src || slices.Contains(s.others(), src)
 }
 
 // bound is the event time up to which the series is complete: one of those who
 // deliver it is enough.
 func (s *series) bound(of func(*source) int64) int64 {
 	b := of(s.source)
-	for _, src := range s.others {
+	for _, src := range s.others() {
 		b = max(b, of(src))
 	}
 	return b
@@ -142,12 +181,12 @@ func (s *series) observed(lo, hi int64) bool {
 	if s.source.observed(lo, hi) {
 		return true
 	}
-	return slices.ContainsFunc(s.others, func(src *source) bool { return src.observed(lo, hi) })
+	return slices.ContainsFunc(s.others(), func(src *source) bool { return src.observed(lo, hi) })
 }
 
 // inFillIn says whether all who deliver the series are filling in.
 func (s *series) inFillIn() bool {
-	return s.source.fillIn && !slices.ContainsFunc(s.others, func(src *source) bool { return !src.fillIn })
+	return s.source.fillIn && !slices.ContainsFunc(s.others(), func(src *source) bool { return !src.fillIn })
 }
 
 func compareInt(a, b int64) int {

@@ -24,7 +24,8 @@ const maxSleepers = 64
 // same rules share it.
 type sleepers struct {
 	rules    []sleeper
-	lateness int64 // shortest of the rules, ms
+	lateness int64  // shortest of the rules, ms
+	all      uint64 // a bit for each
 	next     map[*ruleState]*sleepers
 }
 
@@ -100,7 +101,7 @@ func (s *sleepers) with(rs *ruleState) *sleepers {
 	if n := s.next[rs]; n != nil {
 		return n
 	}
-	n := &sleepers{rules: append(slices.Clone(s.rules), newSleeper(rs)), lateness: s.lateness, next: map[*ruleState]*sleepers{}}
+	n := &sleepers{rules: append(slices.Clone(s.rules), newSleeper(rs)), lateness: s.lateness, all: s.all | 1<<len(s.rules), next: map[*ruleState]*sleepers{}}
 	if ms := rs.rule.Lateness.Milliseconds(); len(s.rules) == 0 || ms < n.lateness {
 		n.lateness = ms
 	}
@@ -131,6 +132,7 @@ func (e *Engine) bindSleeper(rs *ruleState, ser *series) bool {
 		e.bindLeaf(rs, ser, 0)
 	} else {
 		ser.refused |= bit // until its first sample
+		ser.waiting = true
 	}
 	return true
 }
@@ -144,25 +146,23 @@ func identityOf(l labels.Labels) labels.Labels {
 // is a breach, and all when it is late for one. Those that a limit refused are
 // tried again.
 func (e *Engine) woken(ser *series, p point) uint64 {
-	set := ser.sleep
-	if ser.refused != 0 {
+	if ser.waiting {
 		e.readmit(ser)
 	}
-	all := uint64(1)<<len(set.rules) - 1
-	if len(set.rules) == maxSleepers {
-		all = ^uint64(0)
-	}
-	asleep := all &^ (ser.awake | ser.refused)
+	set, wake := ser.sleep, uint64(0)
 	if p.t <= e.lateBound(ser)-set.lateness {
-		return asleep
-	}
-	wake := uint64(0)
-	for i := range set.rules {
-		if set.rules[i].breach(p.v, e.ops) {
-			wake |= 1 << i
+		wake = set.all
+	} else {
+		for i := range set.rules {
+			if set.rules[i].breach(p.v, e.ops) {
+				wake |= 1 << i
+			}
 		}
 	}
-	return wake & asleep
+	if wake == 0 {
+		return 0
+	}
+	return wake &^ (ser.awake | ser.refused)
 }
 
 func (e *Engine) readmit(ser *series) {
@@ -173,6 +173,7 @@ func (e *Engine) readmit(ser *series) {
 			ser.refused &^= 1 << i
 		}
 	}
+	ser.waiting = ser.refused != 0
 }
 
 // lateBound is the event time up to which the series had settled before the
@@ -255,20 +256,13 @@ func (e *Engine) sleep(in *instance) {
 	in.rs.removeFromAll(in)
 	in.rs.remove(in)
 	if ser.read = len(ser.feeds)+len(ser.evals) > 0; !ser.read {
-		ser.feeds = nil
-		ser.rest()
+		ser.feeds, ser.tail = nil, nil // the store has the points
 	}
-}
-
-// rest forgets the points in memory; the store has them.
-func (s *series) rest() {
-	s.tail = nil
-	s.floor = max(s.floor, s.newest)
 }
 
 // pass lets a sample go by that nobody keeps.
 func (s *series) pass(p point) {
-	s.first, s.newest, s.floor = min(s.first, p.t), max(s.newest, p.t), max(s.floor, p.t)
+	s.first, s.newest = min(s.first, p.t), max(s.newest, p.t)
 }
 
 // note keeps the times of a sample.

@@ -165,8 +165,9 @@ const reasonStale = "stale marker"
 
 // endWithin returns the reason of an end mark in (lo, hi] after the point p.
 func endWithin(ser *series, lo, hi int64, p point, there bool) string {
-	for i := len(ser.ends) - 1; i >= 0; i-- {
-		if m := ser.ends[i]; m.t > lo && m.t <= hi && m.t >= ser.first && (!there || p.t <= m.t) {
+	ends := ser.ends()
+	for i := len(ends) - 1; i >= 0; i-- {
+		if m := ends[i]; m.t > lo && m.t <= hi && m.t >= ser.first && (!there || p.t <= m.t) {
 			return m.reason
 		}
 	}
