@@ -1,6 +1,7 @@
 package alertrouter
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,9 @@ func TestReloadKeepsWhatWaitsAndTellsNobodyTwice(t *testing.T) {
 	w.handle(20*time.Minute, w.event("told", StateResolved, 20*time.Minute), w.event("waits", StateResolved, 20*time.Minute))
 	w.at(49 * time.Hour)
 	w.at(50 * time.Hour)
-	expect(t, "messages", h.told(), []string{"firing told", "firing told, firing waits", "resolved told", "resolved waits"})
+	told := h.told()
+	slices.Sort(told[min(2, len(told)):]) // two groups now: neither waits for the other
+	expect(t, "messages", told, []string{"firing told", "firing told, firing waits", "resolved told", "resolved waits"})
 }
 
 func TestReloadToAnotherReceiver(t *testing.T) {

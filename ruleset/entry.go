@@ -1,6 +1,7 @@
 package ruleset
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"hash/fnv"
@@ -103,7 +104,7 @@ func (e *Engine) endReason(ctx context.Context, in *instance, k int64) string {
 func (e *Engine) evidence(ctx context.Context, in *instance, k int64) []Evidence {
 	r := in.rs.rule
 	if in.joins == nil {
-		return nil
+		return e.evidenceEvaluated(ctx, in, k)
 	}
 	span := min(int64(r.Consecutive+r.ResolveAfter)*int64(r.MaxGap+1), 64)
 	lo := max(in.first, k-span+1)
@@ -124,6 +125,32 @@ func (e *Engine) evidence(ctx context.Context, in *instance, k int64) []Evidence
 		}
 	}
 	slices.Reverse(out)
+	return out
+}
+
+// evidenceEvaluated lists, for an evaluated rule, the newest sample that check k
+// read of each series that has the identity's labels, maxEvidence of them at most.
+func (e *Engine) evidenceEvaluated(ctx context.Context, in *instance, k int64) []Evidence {
+	r := in.rs.rule
+	var out []Evidence
+	for _, s := range in.rs.selectors {
+		window := cmp.Or(s.window, r.lookbackOf(metricOf(s.sel)))
+		to := r.timeOf(k) - s.offset.Milliseconds()
+		ms := append(slices.Clone(s.sel.LabelMatchers), exactMatchers(in.id)...)
+		err := readSeries(ctx, in.rs.without(e.store, k), to-window.Milliseconds()+1, to, ms, func(l labels.Labels, p point) {
+			ev := Evidence{Labels: l, T: p.t, V: p.v, Check: r.timeOf(k), Verdict: in.cell(k).verdict()}
+			switch n := len(out); {
+			case n > 0 && labels.Equal(out[n-1].Labels, l):
+				out[n-1] = ev // a newer one of the same series
+			case n < maxEvidence:
+				out = append(out, ev)
+			}
+		})
+		if err != nil {
+			e.logger.Warn("cannot read the evidence of a log entry", "rule", r.ID(), "series", in.id.String(), "err", err)
+			return out
+		}
+	}
 	return out
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/prometheus/model/labels"
@@ -118,4 +119,36 @@ func TestEvaluatedEqualsDefinition(t *testing.T) {
 			rt.Fatalf("%s\n%s\nsettled log after a crash (-definition +engine):\n%s", s.rule, s, diff)
 		}
 	})
+}
+
+// An entry of an evaluated rule shows the samples that its check read.
+func TestEvaluatedEvidence(t *testing.T) {
+	w := newWorld()
+	groups := parseOne(t, "groups: [{name: g, interval: 1m, rules: [{alert: A, expr: sum by (i) (a) > 5, consecutive: 1}]}]")
+	e, err := w.engine(groups)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := timelineStart.Add(time.Minute)
+	b := sample.Batch{Source: sample.Source{Name: "s"}}
+	for _, x := range []struct {
+		i, d string
+		v    float64
+	}{{"x", "1", 3}, {"x", "2", 4}, {"y", "1", 5}} {
+		l := labels.FromStrings(labels.MetricName, "a", "i", x.i, "d", x.d)
+		b.Samples = append(b.Samples, sample.Sample{Labels: l, T: now.UnixMilli() - 5, V: x.v}, sample.Sample{Labels: l, T: now.UnixMilli() - 9, V: 0})
+	}
+	if err := e.Ingest(t.Context(), w.accept(b, now.UnixMilli()), now); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, en := range w.entries {
+		for _, s := range en.Samples {
+			got = append(got, fmt.Sprintf("%s %v %v", s.Labels, s.V, s.Verdict))
+		}
+	}
+	want := []string{`{__name__="a", d="1", i="x"} 3 breach`, `{__name__="a", d="2", i="x"} 4 breach`}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("evidence (-want +got):\n%s", diff)
+	}
 }

@@ -160,3 +160,54 @@ func TestSleepersEqualDefinition(t *testing.T) {
 		}
 	})
 }
+
+// Identities are counted once, asleep or awake, whatever a reload does to their rules.
+func TestReloadCountsIdentities(t *testing.T) {
+	w := newWorld()
+	rules := func(threshold, removed string) []Group {
+		return parseOne(t, `groups: [{name: g, interval: 1m, rules: [{alert: A, expr: x > `+threshold+`, consecutive: 1}, {alert: B, expr: x > 1, consecutive: 2}`+removed+`]}]`)
+	}
+	e, err := w.engine(rules("90", ", {alert: C, expr: x < 0, consecutive: 1}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := timelineStart
+	send := func(v float64) {
+		now = now.Add(time.Minute)
+		b := batchOf("x", now.UnixMilli(), "a", "b", "c")
+		b.Samples[0].V, b.Samples[1].V, b.Samples[2].V = v, 0, 0
+		if err := e.Ingest(t.Context(), w.accept(b, now.UnixMilli()), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	count := func(want int) {
+		t.Helper()
+		for _, r := range e.Rules() {
+			if r.Series != 3 {
+				t.Errorf("rule %s watches %d identities, want 3", r.Rule.Alert, r.Series)
+			}
+		}
+		if n := e.customers[""]; n != want {
+			t.Errorf("%d identities of the customer, want %d", n, want)
+		}
+	}
+	send(95)
+	send(95)
+	count(9)
+	if err := e.Reload(t.Context(), rules("80", ""), now); err != nil { // A edited, B kept, C removed
+		t.Fatal(err)
+	}
+	count(6)
+	send(85)
+	send(0)
+	count(6)
+	var told []string
+	for _, en := range w.entries {
+		if en.Log == LogLive && en.Rule.Alert == "A" {
+			told = append(told, fmt.Sprint(en.From, " ", en.To))
+		}
+	}
+	if diff := cmp.Diff([]string{"inactive firing", "firing resolved"}, told); diff != "" {
+		t.Errorf("A (-want +got):\n%s", diff)
+	}
+}

@@ -83,6 +83,40 @@ func BenchmarkStream(b *testing.B) {
 	}
 }
 
+// BenchmarkBreaching is the same with one series in twenty firing all the time.
+func BenchmarkBreaching(b *testing.B) {
+	const n = 100_000
+	series := benchSeries(n)
+	e := newBenchEngine(b, benchRules)
+	batch := sample.Batch{Source: sample.Source{Customer: "acme", Name: "bench"}, Watermark: sample.Current}
+	for i, l := range series {
+		v := 50.0
+		if i%20 == 0 {
+			v = 95
+		}
+		batch.Samples = append(batch.Samples, sample.Sample{Labels: l, V: v})
+	}
+	t := timelineStart.UnixMilli()
+	round := func() {
+		t += 60_000
+		for i := range batch.Samples {
+			batch.Samples[i].T = t - 1
+		}
+		if err := e.Ingest(b.Context(), batch, time.UnixMilli(t)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for range 45 { // the first checks have settled
+		round()
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for b.Loop() {
+		round()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/sample")
+}
+
 func benchStream(b *testing.B, n int, rules string, nRules int, random bool) {
 	series := benchSeries(n)
 	e := newBenchEngine(b, rules)

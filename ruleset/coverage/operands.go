@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 
@@ -99,7 +100,7 @@ func (w *watch) operand(e parser.Expr) operand {
 func (w *watch) selector(vs *parser.VectorSelector) *selector {
 	s := &selector{seen: map[resource]*sight{}}
 	for _, m := range vs.LabelMatchers {
-		if m.Name == labels.MetricName && m.Type == labels.MatchEqual {
+		if m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual {
 			s.metric = m.Value
 		} else {
 			s.matchers = append(s.matchers, m)

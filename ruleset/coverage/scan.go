@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/storage"
@@ -102,7 +103,7 @@ func (s *scan) run(ctx context.Context, q storage.Queryable, j ruleset.Journal) 
 
 // metrics lists what is stored of what is read, in order.
 func (s *scan) metrics(ctx context.Context, q storage.Querier) ([]string, error) {
-	stored, _, err := q.LabelValues(ctx, labels.MetricName, nil)
+	stored, _, err := q.LabelValues(ctx, model.MetricNameLabel, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +119,7 @@ func (s *scan) metrics(ctx context.Context, q storage.Querier) ([]string, error)
 }
 
 func (s *scan) metric(ctx context.Context, q storage.Querier, name string) error {
-	set := q.Select(ctx, false, nil, labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, name))
+	set := q.Select(ctx, false, nil, labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, name))
 	var it chunkenc.Iterator
 	for set.Next() {
 		series := set.At()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"pgregory.net/rapid"
@@ -155,7 +156,7 @@ func (w *world) exported(t *rapid.T, target Target, after time.Duration) [][]str
 		}
 		ids := map[string]bool{}
 		for _, s := range v {
-			ids[s.Metric.DropReserved(func(n string) bool { return n == labels.MetricName }).String()] = true
+			ids[s.Metric.DropReserved(func(n string) bool { return n == model.MetricNameLabel }).String()] = true
 		}
 		out = append(out, slices.Sorted(maps.Keys(ids)))
 		q.Close()

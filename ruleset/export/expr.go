@@ -165,7 +165,7 @@ func (s slots) call(e *parser.Call) parser.Expr {
 func (s slots) slot(vs *parser.VectorSelector, function string) parser.Expr {
 	window := s.rule.Interval
 	for _, m := range vs.LabelMatchers {
-		if d, ok := s.rule.Lookback[m.Value]; ok && m.Name == labels.MetricName && m.Type == labels.MatchEqual {
+		if d, ok := s.rule.Lookback[m.Value]; ok && m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual {
 			window = d
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 
@@ -155,7 +156,7 @@ func (o *Override) parseMatch() error {
 	}
 	customer := false
 	for _, m := range ms {
-		if m.Name == labels.MetricName {
+		if m.Name == model.MetricNameLabel {
 			return errors.New("match: names a metric; the rule does that")
 		}
 		customer = customer || m.Name == customerLabel && m.Type == labels.MatchEqual && m.Value != ""

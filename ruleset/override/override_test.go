@@ -13,6 +13,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"pgregory.net/rapid"
@@ -260,7 +261,7 @@ func TestSplitJudgesEverySeriesOnce(t *testing.T) {
 		}
 		out := map[string]bool{}
 		for _, s := range v {
-			out[s.Metric.DropReserved(func(n string) bool { return n == labels.MetricName }).String()] = true
+			out[s.Metric.DropReserved(func(n string) bool { return n == model.MetricNameLabel }).String()] = true
 		}
 		return out
 	}
@@ -336,7 +337,7 @@ func identities(t *rapid.T, store *ruleset.Memory) map[string]labels.Labels {
 	out := map[string]labels.Labels{}
 	set := q.Select(t.Context(), false, nil, labels.MustNewMatcher(labels.MatchRegexp, "customer", ".+"))
 	for set.Next() {
-		l := set.At().Labels().DropReserved(func(n string) bool { return n == labels.MetricName })
+		l := set.At().Labels().DropReserved(func(n string) bool { return n == model.MetricNameLabel })
 		out[l.String()] = l
 	}
 	return out

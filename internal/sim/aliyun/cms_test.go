@@ -41,7 +41,7 @@ func TestPointsAreAFunctionOfTheSeed(t *testing.T) {
 		a := cms(t, s, "DescribeMetricList", window(noon.Add(-10*time.Minute), noon))
 		return a.Datapoints + a.NextToken
 	}
-	if list(7) != list(7) {
+	if first := list(7); first != list(7) {
 		t.Error("two servers of one seed differ")
 	}
 	if list(7) == list(8) {

@@ -152,39 +152,39 @@ func (c Config) withDefaults() Config {
 // Validate names the first wrong field.
 func (c Config) Validate() error {
 	if len(c.Keys) == 0 {
-		return fmt.Errorf("Keys: at least one is needed")
+		return fmt.Errorf("field Keys: at least one is needed")
 	}
 	seen := map[string]bool{}
 	for i, k := range c.Keys {
 		if k.ID == "" || k.Secret == "" {
-			return fmt.Errorf("Keys[%d]: ID and Secret are needed", i)
+			return fmt.Errorf("field Keys[%d]: ID and Secret are needed", i)
 		}
 		if seen[k.ID] {
-			return fmt.Errorf("Keys[%d]: ID %q is there twice", i, k.ID)
+			return fmt.Errorf("field Keys[%d]: ID %q is there twice", i, k.ID)
 		}
 		seen[k.ID] = true
 	}
 	for i, r := range c.Regions {
 		if r == "" || strings.ContainsAny(r, " ./") {
-			return fmt.Errorf("Regions[%d]: %q is no region", i, r)
+			return fmt.Errorf("field Regions[%d]: %q is no region", i, r)
 		}
 	}
 	if c.ECSInstances < 0 || c.ECSInstances > MaxECSInstances {
-		return fmt.Errorf("ECSInstances: %d is outside 0..%d", c.ECSInstances, MaxECSInstances)
+		return fmt.Errorf("field ECSInstances: %d is outside 0..%d", c.ECSInstances, MaxECSInstances)
 	}
 	for ns, n := range c.Products {
 		if productOf(ns) == nil || ns == nsECS {
-			return fmt.Errorf("Products[%s]: no such product", ns)
+			return fmt.Errorf("field Products[%s]: no such product", ns)
 		}
 		if n < 0 || n > MaxECSInstances {
-			return fmt.Errorf("Products[%s]: %d is outside 0..%d", ns, n, MaxECSInstances)
+			return fmt.Errorf("field Products[%s]: %d is outside 0..%d", ns, n, MaxECSInstances)
 		}
 	}
 	if math.IsNaN(c.MissingRatio) || c.MissingRatio < 0 || c.MissingRatio > 1 {
-		return fmt.Errorf("MissingRatio: %v is outside 0..1", c.MissingRatio)
+		return fmt.Errorf("field MissingRatio: %v is outside 0..1", c.MissingRatio)
 	}
 	if err := c.PointDelay.validate(); err != nil {
-		return fmt.Errorf("PointDelay: %w", err)
+		return fmt.Errorf("field PointDelay: %w", err)
 	}
 	for api, perSecond := range c.RateLimits {
 		if math.IsNaN(perSecond) || math.IsInf(perSecond, 0) {
@@ -193,14 +193,14 @@ func (c Config) Validate() error {
 	}
 	for ns, d := range c.ProductDelay {
 		if productOf(ns) == nil {
-			return fmt.Errorf("ProductDelay[%s]: no such product", ns)
+			return fmt.Errorf("field ProductDelay[%s]: no such product", ns)
 		}
 		if err := d.validate(); err != nil {
-			return fmt.Errorf("ProductDelay[%s]: %w", ns, err)
+			return fmt.Errorf("field ProductDelay[%s]: %w", ns, err)
 		}
 	}
 	if c.RequestLog > maxRequestLog {
-		return fmt.Errorf("RequestLog: %d is above %d", c.RequestLog, maxRequestLog)
+		return fmt.Errorf("field RequestLog: %d is above %d", c.RequestLog, maxRequestLog)
 	}
 	return nil
 }

@@ -238,7 +238,7 @@ func (s *Server) changeLife(noun, instance string, change func(*life)) error {
 
 func newCounted[F any](f F, w When) (*counted[F], error) {
 	if w.Count < 0 {
-		return nil, fmt.Errorf("Count: %d is negative", w.Count)
+		return nil, fmt.Errorf("field Count: %d is negative", w.Count)
 	}
 	left := w.Count
 	if left == 0 {
