@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -55,7 +56,7 @@ func (p projection) apply(b *labels.Builder, l labels.Labels) labels.Labels {
 	} else {
 		b.Del(p.names...)
 	}
-	return b.Del(labels.MetricName).Labels()
+	return b.Del(model.MetricNameLabel).Labels()
 }
 
 // leaf is one selector of a streaming rule.
@@ -315,7 +316,7 @@ func selectors(e parser.Expr) []selector {
 
 func metricOf(vs *parser.VectorSelector) string {
 	for _, m := range vs.LabelMatchers {
-		if m.Name == labels.MetricName && m.Type == labels.MatchEqual {
+		if m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual {
 			return m.Value
 		}
 	}

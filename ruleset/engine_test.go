@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"watchkeeper/internal/sample"
@@ -19,7 +20,7 @@ func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 func batchOf(metric string, t int64, is ...string) sample.Batch {
 	b := sample.Batch{Source: sample.Source{Name: "test"}}
 	for _, i := range is {
-		b.Samples = append(b.Samples, sample.Sample{Labels: labels.FromStrings(labels.MetricName, metric, "i", i), T: t, V: 95})
+		b.Samples = append(b.Samples, sample.Sample{Labels: labels.FromStrings(model.MetricNameLabel, metric, "i", i), T: t, V: 95})
 	}
 	return b
 }
@@ -85,7 +86,7 @@ func TestRecoverOldOpenAlert(t *testing.T) {
 	if as := e.Alerts(); len(as) != 1 || as[0].State != StateNoData || len(w.entries) != 0 {
 		t.Fatalf("alerts %v, entries %v", as, w.entries)
 	}
-	l := labels.FromStrings(labels.MetricName, "x", "i", "a")
+	l := labels.FromStrings(model.MetricNameLabel, "x", "i", "a")
 	b := sample.Batch{Source: sample.Source{Name: "test"}, Samples: []sample.Sample{{Labels: l, T: now.UnixMilli(), V: 0}}}
 	if err := e.Ingest(t.Context(), w.accept(b, now.UnixMilli()), now); err != nil {
 		t.Fatal(err)
@@ -131,7 +132,7 @@ func TestIdleIdentitiesAreForgotten(t *testing.T) {
 			now = timelineStart.Add(time.Duration(g)*12*time.Hour + time.Duration(m)*time.Minute)
 			b := sample.Batch{Source: sample.Source{Name: "pod/" + string(rune('a'+g))}, Ups: []sample.Up{{T: now.UnixMilli(), OK: true}}}
 			for i := range 10 {
-				l := labels.FromStrings(labels.MetricName, "x", "i", string(rune('a'+g))+string(rune('a'+i)))
+				l := labels.FromStrings(model.MetricNameLabel, "x", "i", string(rune('a'+g))+string(rune('a'+i)))
 				v := 0.0
 				if g == 0 && i == 0 {
 					v = 5 // stands for ever

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -364,7 +365,7 @@ func (t *table) each(ctx context.Context, q queries, expr string, lo, hi int64, 
 		return fmt.Errorf("query %s: %w", expr, err)
 	}
 	for _, s := range m {
-		id := s.Metric.DropReserved(func(n string) bool { return n == labels.MetricName })
+		id := s.Metric.DropReserved(func(n string) bool { return n == model.MetricNameLabel })
 		for _, p := range s.Floats {
 			fn(id, t.r.lastCheck(p.T), p.F)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"pgregory.net/rapid"
 
@@ -79,7 +80,7 @@ func (f *reference) evaluatedVerdict(inBreach, inBase ids, id string, k int64) (
 func drawEvaluated(t *rapid.T) (s scenario, breach, base string) {
 	s = drawScenario(t)
 	s.samples = slices.DeleteFunc(s.samples, func(x sample.Sample) bool {
-		return x.Labels.Get(labels.MetricName) != "a" || isStale(x.V)
+		return x.Labels.Get(model.MetricNameLabel) != "a" || isStale(x.V)
 	})
 	s.ups = map[string][]sample.Up{"a": s.ups["a"]}
 	s.ends = nil
@@ -135,7 +136,7 @@ func TestEvaluatedEvidence(t *testing.T) {
 		i, d string
 		v    float64
 	}{{"x", "1", 3}, {"x", "2", 4}, {"y", "1", 5}} {
-		l := labels.FromStrings(labels.MetricName, "a", "i", x.i, "d", x.d)
+		l := labels.FromStrings(model.MetricNameLabel, "a", "i", x.i, "d", x.d)
 		b.Samples = append(b.Samples, sample.Sample{Labels: l, T: now.UnixMilli() - 5, V: x.v}, sample.Sample{Labels: l, T: now.UnixMilli() - 9, V: 0})
 	}
 	if err := e.Ingest(t.Context(), w.accept(b, now.UnixMilli()), now); err != nil {

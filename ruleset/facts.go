@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
@@ -83,7 +84,7 @@ func sourceOf(l labels.Labels) sample.Source {
 }
 
 func factMatchers(metric string, one *source) []*labels.Matcher {
-	ms := []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, metric)}
+	ms := []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, metric)}
 	if one != nil {
 		ms = append(ms, labels.MustNewMatcher(labels.MatchEqual, "customer", one.id.Customer),
 			labels.MustNewMatcher(labels.MatchEqual, "source", one.id.Name))

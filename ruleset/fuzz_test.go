@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"watchkeeper/internal/sample"
@@ -62,7 +63,7 @@ func FuzzExpr(f *testing.F) {
 				b := sample.Batch{Source: sample.Source{Name: "s"}}
 				for n, m := range []string{"a", "b", "c"} {
 					v := float64((seed>>(uint(k)*3+uint(n)))&15) - 5
-					b.Samples = append(b.Samples, sample.Sample{Labels: labels.FromStrings(labels.MetricName, m, "i", "x"), T: now.UnixMilli() - 1, V: v})
+					b.Samples = append(b.Samples, sample.Sample{Labels: labels.FromStrings(model.MetricNameLabel, m, "i", "x"), T: now.UnixMilli() - 1, V: v})
 				}
 				if err := e.Ingest(context.Background(), w.accept(b, now.UnixMilli()), now); err != nil {
 					return []string{err.Error()}
@@ -111,7 +112,7 @@ func FuzzStream(f *testing.F) {
 				v = math.NaN()
 			}
 			b := sample.Batch{Source: sample.Source{Name: string(rune('s' + op[4]&1))}, FillIn: op[4]&2 != 0}
-			l := labels.FromStrings(labels.MetricName, string(rune('a'+op[5]&1)), "i", string(rune('x'+op[5]>>1&1)))
+			l := labels.FromStrings(model.MetricNameLabel, string(rune('a'+op[5]&1)), "i", string(rune('x'+op[5]>>1&1)))
 			b.Samples = []sample.Sample{{Labels: l, T: at, V: v}}
 			switch op[4] >> 2 & 7 {
 			case 0:

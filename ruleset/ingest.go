@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"watchkeeper/internal/journal"
@@ -122,7 +123,7 @@ func (src *source) following(l labels.Labels) *series {
 
 // lookUp finds or makes the series of a sample; nil when no rule reads it.
 func (e *Engine) lookUp(src *source, s *sample.Sample) *series {
-	readers := e.byMetric[s.Labels.Get(labels.MetricName)]
+	readers := e.byMetric[s.Labels.Get(model.MetricNameLabel)]
 	if len(readers) == 0 {
 		return nil
 	}

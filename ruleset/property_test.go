@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 	"pgregory.net/rapid"
@@ -86,7 +87,7 @@ func drawScenario(t *rapid.T) scenario {
 	values := rapid.SampledFrom([]float64{0, 0, 1, 5, 9, 9, 9, -9, math.NaN(), math.Float64frombits(value.StaleNaN)})
 	for _, metric := range []string{"a", "b", "c"} {
 		for _, i := range []string{"x", "y"} {
-			l := labels.FromStrings(labels.MetricName, metric, "i", i)
+			l := labels.FromStrings(model.MetricNameLabel, metric, "i", i)
 			begin := rapid.IntRange(0, 4).Draw(t, "begin")
 			for k := begin; k < scenarioChecks; k++ {
 				for n := rapid.SampledFrom([]int{0, 1, 1, 1, 2}).Draw(t, "samples in slot"); n > 0; n-- {
@@ -139,7 +140,7 @@ func drawParcels(t *rapid.T, s scenario) []parcel {
 	}
 	for _, smp := range s.samples {
 		for n := rapid.SampledFrom([]int{1, 1, 1, 2}).Draw(t, "times"); n > 0; n-- {
-			put(smp.Labels.Get(labels.MetricName), smp.T, late, func(b *sample.Batch) { b.Samples = append(b.Samples, smp) })
+			put(smp.Labels.Get(model.MetricNameLabel), smp.T, late, func(b *sample.Batch) { b.Samples = append(b.Samples, smp) })
 		}
 	}
 	for _, metric := range []string{"a", "b", "c"} {
@@ -149,7 +150,7 @@ func drawParcels(t *rapid.T, s scenario) []parcel {
 	}
 	for _, end := range s.ends {
 		// An end mark speaks of a series that is known: it comes after the samples, in time.
-		put(end.Labels.Get(labels.MetricName), end.T+21*60_000, min(late, 8*60_000), func(b *sample.Batch) { b.Ends = append(b.Ends, end) })
+		put(end.Labels.Get(model.MetricNameLabel), end.T+21*60_000, min(late, 8*60_000), func(b *sample.Batch) { b.Ends = append(b.Ends, end) })
 	}
 	var ps []parcel
 	for _, p := range out {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"watchkeeper/internal/journal"
@@ -223,7 +224,7 @@ func metricsOf(states []*ruleState) []string {
 func (e *Engine) rebuildMetric(ctx context.Context, metric string, states []*ruleState, p *past, from int64, ms ...*labels.Matcher) error {
 	var ser *series
 	var read bool
-	ms = append(slices.Clone(ms), labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, metric))
+	ms = append(slices.Clone(ms), labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, metric))
 	return readSeries(ctx, e.store, from, e.now, ms, func(l labels.Labels, pt point) {
 		if ser == nil || !labels.Equal(ser.labels, l) {
 			ser, read = e.rebuildSeries(l, states, p, from)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -46,7 +47,7 @@ func (f *reference) query(expr string, ts int64) ids {
 	}
 	out := ids{}
 	for _, s := range v {
-		out[s.Metric.DropReserved(func(n string) bool { return n == labels.MetricName }).String()] = s.F
+		out[s.Metric.DropReserved(func(n string) bool { return n == model.MetricNameLabel }).String()] = s.F
 	}
 	return out
 }
@@ -172,7 +173,7 @@ func (f *reference) samplesOf(vs *parser.VectorSelector, id string, upTo int64) 
 }
 
 func idOf(l labels.Labels) string {
-	return l.DropReserved(func(n string) bool { return n == labels.MetricName }).String()
+	return l.DropReserved(func(n string) bool { return n == model.MetricNameLabel }).String()
 }
 
 func (f *reference) observed(metric string, lo, hi int64) bool {

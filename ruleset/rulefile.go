@@ -19,10 +19,6 @@ const (
 	maxChecksUnsettled = 100_000 // lateness over interval
 )
 
-type fileNode struct {
-	Groups []groupNode `yaml:"groups"`
-}
-
 type groupNode struct {
 	Name        string            `yaml:"name"`
 	Interval    model.Duration    `yaml:"interval,omitempty"`

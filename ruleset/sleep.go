@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"slices"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -139,7 +140,7 @@ func (e *Engine) bindSleeper(rs *ruleState, ser *series) bool {
 
 // identityOf is the label set of a series without the metric name.
 func identityOf(l labels.Labels) labels.Labels {
-	return l.DropReserved(func(n string) bool { return n == labels.MetricName })
+	return l.DropReserved(func(n string) bool { return n == model.MetricNameLabel })
 }
 
 // woken returns the sleeping identities that a sample wakes: those of which it

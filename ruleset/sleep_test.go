@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/common/model"
 	"pgregory.net/rapid"
 
 	"watchkeeper/internal/journal"
@@ -27,13 +27,13 @@ var leafExprs = []string{
 func drawLeaf(t *rapid.T) scenario {
 	s := drawScenario(t)
 	quiet := rapid.Bool().Draw(t, "mostly good")
-	s.samples = slices.DeleteFunc(s.samples, func(x sample.Sample) bool { return x.Labels.Get(labels.MetricName) != "a" })
+	s.samples = slices.DeleteFunc(s.samples, func(x sample.Sample) bool { return x.Labels.Get(model.MetricNameLabel) != "a" })
 	for i := range s.samples {
 		if quiet && rapid.IntRange(0, 4).Draw(t, "stays good") > 0 {
 			s.samples[i].V = 0
 		}
 	}
-	s.ends = slices.DeleteFunc(s.ends, func(x sample.End) bool { return x.Labels.Get(labels.MetricName) != "a" })
+	s.ends = slices.DeleteFunc(s.ends, func(x sample.End) bool { return x.Labels.Get(model.MetricNameLabel) != "a" })
 	s.ups = map[string][]sample.Up{"a": s.ups["a"]}
 	i, j := strings.Index(s.rule, "expr: '")+len("expr: '"), strings.Index(s.rule, "', consecutive")
 	s.rule = s.rule[:i] + rapid.SampledFrom(leafExprs).Draw(t, "leaf") + s.rule[j:]

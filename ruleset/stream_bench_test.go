@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 
@@ -37,7 +38,7 @@ const benchRulesFive = `groups: [{name: g, interval: 1m, rules: [
 func benchSeries(n int) []labels.Labels {
 	out := make([]labels.Labels, n)
 	for i := range out {
-		out[i] = labels.FromStrings(labels.MetricName, "aliyun_ecs_cpu_utilization_percent", "customer", "acme", "instance",
+		out[i] = labels.FromStrings(model.MetricNameLabel, "aliyun_ecs_cpu_utilization_percent", "customer", "acme", "instance",
 			fmt.Sprintf("i-bp1%017x", i*2654435761), "product", "ecs", "region", "cn-hangzhou")
 	}
 	return out

@@ -399,8 +399,8 @@ func (p *timelineParser) expectLine(verb, rest string) error {
 		return errors.New("an expectation needs a state")
 	}
 	x := expectation{
-		line: p.lines, log: LogLive, at: at, alert: l.Get(labels.MetricName),
-		id: l.DropReserved(func(n string) bool { return n == labels.MetricName }),
+		line: p.lines, log: LogLive, at: at, alert: l.Get(model.MetricNameLabel),
+		id: l.DropReserved(func(n string) bool { return n == model.MetricNameLabel }),
 		to: State(strings.ReplaceAll(words[0], "-", "_")), why: strings.Join(words[1:], " "),
 	}
 	if verb == "settled" {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 
@@ -53,7 +54,7 @@ func (w *world) Log(_ context.Context, entries []Entry) error {
 // watermark as series, the rest in the journal. It returns what was new.
 func (w *world) accept(b sample.Batch, at int64) sample.Batch {
 	facts := func(name string) labels.Labels {
-		return labels.FromStrings(labels.MetricName, name, "customer", b.Source.Customer, "source", b.Source.Name)
+		return labels.FromStrings(model.MetricNameLabel, name, "customer", b.Source.Customer, "source", b.Source.Name)
 	}
 	record := func(key string, r journal.Record) {
 		if !w.noted[key] {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"watchkeeper/internal/journal"
@@ -30,13 +31,13 @@ func TestVerdicts(t *testing.T) {
 	w := newWorld()
 	start := timelineStart.UnixMilli()
 	at := func(m int64) int64 { return start + m*60_000 }
-	l := labels.FromStrings(labels.MetricName, "probe_code", "customer", "acme", "i", "a")
+	l := labels.FromStrings(model.MetricNameLabel, "probe_code", "customer", "acme", "i", "a")
 	src := sample.Source{Customer: "acme", Name: "probe"}
 	for m, v := range map[int64]float64{2: 0, 3: 1, 4: 0, 6: math.NaN(), 8: 0, 12: 0} {
 		w.store.Append(l, at(m), v)
 	}
 	for _, m := range []int64{1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12} {
-		w.store.Append(labels.FromStrings(labels.MetricName, sample.UpMetric, "customer", "acme", "source", "probe"), at(m), 1)
+		w.store.Append(labels.FromStrings(model.MetricNameLabel, sample.UpMetric, "customer", "acme", "source", "probe"), at(m), 1)
 	}
 	w.records = []journal.Record{
 		{Kind: journal.KindContact, Customer: src.Customer, Source: src.Name, Arrive: at(0)},
@@ -69,8 +70,8 @@ func TestVerdicts(t *testing.T) {
 // up-samples, however long ago the span is.
 func TestVerdictsOfImportedHistory(t *testing.T) {
 	w := newWorld()
-	l := labels.FromStrings(labels.MetricName, "probe_code", "customer", "acme", "i", "a")
-	up := labels.FromStrings(labels.MetricName, sample.UpMetric, "customer", "acme", "source", "probe")
+	l := labels.FromStrings(model.MetricNameLabel, "probe_code", "customer", "acme", "i", "a")
+	up := labels.FromStrings(model.MetricNameLabel, sample.UpMetric, "customer", "acme", "source", "probe")
 	at := func(m int64) int64 { return timelineStart.UnixMilli() + m*60_000 - 30_000 }
 	const month = 30 * 24 * 60
 	for m := int64(1); m <= month; m++ {
@@ -97,7 +98,7 @@ func TestVerdictsOfImportedHistory(t *testing.T) {
 // A month of one-minute checks takes well under a second.
 func TestVerdictsOfAMonth(t *testing.T) {
 	m := NewMemory()
-	l := labels.FromStrings(labels.MetricName, "probe_code", "i", "a")
+	l := labels.FromStrings(model.MetricNameLabel, "probe_code", "i", "a")
 	const checks = 31 * 24 * 60
 	for k := range int64(checks) {
 		m.Append(l, timelineStart.UnixMilli()+k*60_000, float64(k%7/6))
@@ -129,7 +130,7 @@ func BenchmarkIngest(b *testing.B) {
 	}
 	batch := sample.Batch{Source: sample.Source{Name: "bench"}, Watermark: sample.Current}
 	for i := range series {
-		batch.Samples = append(batch.Samples, sample.Sample{Labels: labels.FromStrings(labels.MetricName, "cpu", "i", fmt.Sprint(i)), V: 50})
+		batch.Samples = append(batch.Samples, sample.Sample{Labels: labels.FromStrings(model.MetricNameLabel, "cpu", "i", fmt.Sprint(i)), V: 50})
 	}
 	t := timelineStart.UnixMilli()
 	b.ReportAllocs()
