@@ -73,7 +73,7 @@ func importInto(cmd *cobra.Command, cfg *config.Config, in io.Reader, customer s
 		return err
 	}
 	out := cmd.OutOrStdout()
-	fmt.Fprintf(out, "%d samples of %d series in %d blocks, %s to %s", stats.Samples, stats.Series, stats.Blocks,
+	fmt.Fprintf(out, "%s of %d series in %s, %s to %s", plural(stats.Samples, "sample"), stats.Series, plural(stats.Blocks, "block"),
 		stamp(time.UnixMilli(stats.MinT)), stamp(time.UnixMilli(stats.MaxT)))
 	if stats.Duplicates > 0 {
 		fmt.Fprintf(out, "; %d were there before", stats.Duplicates)

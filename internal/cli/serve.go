@@ -100,8 +100,8 @@ one line with file, line and path; the exit code is 2 then.`,
 			if name == "" {
 				name = "the default configuration"
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is good: %d customers, %d collectors, %d rules, %d contracts\n",
-				name, sum.Customers, sum.Collectors, sum.Rules, sum.Contracts)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is good: %s, %s, %s, %s\n", name, plural(sum.Customers, "customer"),
+				plural(sum.Collectors, "collector"), plural(sum.Rules, "rule"), plural(sum.Contracts, "contract"))
 			return err
 		},
 	}
