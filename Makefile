@@ -39,9 +39,9 @@ bench-rules: build ## judging beside Prometheus's rules package: a few minutes; 
 	@bin/watchkeeper loadtest rules --series $(if $(FULL),1000000,200000)
 
 fuzz: ## every fuzz target for FUZZTIME
-	@set -e; for pkg in $$($(GO) list ./...); do \
-	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-	    echo "fuzz $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; done; done
+	@set -e; grep -rlE '^func Fuzz' --include='*_test.go' . | xargs grep -HoE '^func Fuzz[A-Za-z0-9_]*' | sed 's/func //' | sort -u | \
+	while IFS=: read -r file target; do \
+	  echo "fuzz $$file $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "./$$(dirname $$file)"; done
 
 clean: ## remove what was built, keep ./data
 	rm -rf bin

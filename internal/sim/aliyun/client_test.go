@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -71,13 +72,21 @@ type answer struct {
 	Status     int `json:"-"`
 	Code       string
 	Message    string
-	Success    *bool
+	Success    lenientBool // some actions say it as text
 	NextToken  string
 	Datapoints string
 	Period     string
 	TotalCount json.RawMessage
 	Instances  struct{ Instance []ecsInstance }
 	Raw        string `json:"-"`
+}
+
+// lenientBool is true, false, "true" or "false", as the actions differ.
+type lenientBool string
+
+func (b *lenientBool) UnmarshalJSON(text []byte) error {
+	*b = lenientBool(strings.Trim(string(text), `"`))
+	return nil
 }
 
 func send(t *testing.T, s *Server, r *http.Request) answer {

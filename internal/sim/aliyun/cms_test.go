@@ -126,7 +126,7 @@ func TestMetricListRefuses(t *testing.T) {
 	f("NextToken", "abc", 400, "ParameterInvalid")
 	f("Dimensions", "{", 200, "400")
 	a := cms(t, s, "DescribeMetricList", map[string]string{"Dimensions": `[{"instanceId":1}]`})
-	if a.Success == nil || *a.Success || !strings.HasPrefix(a.Message, "parse param dimensions error") || a.Datapoints != "" {
+	if a.Success != "false" || !strings.HasPrefix(a.Message, "parse param dimensions error") || a.Datapoints != "" {
 		t.Errorf("malformed Dimensions: %s", a.Raw)
 	}
 }
