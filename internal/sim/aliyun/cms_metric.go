@@ -95,13 +95,16 @@ func (q *metricQuery) answer(c *call, p *page) *metricAnswer {
 	}
 }
 
-func (s *Server) describeMetricList(c *call) (any, *apiError) {
+func (s *Server) describeMetricList(c *call) (any, *apiError) { return s.metricPage(c, s.fill) }
+
+// metricPage answers one page, which fill fills from the cursor on.
+func (s *Server) metricPage(c *call, fill func(p *page, q *metricQuery, at cursor, region string) (next cursor, more bool)) (any, *apiError) {
 	q, at, early, e := s.prepare(c)
 	if e != nil || early != nil {
 		return early, e
 	}
 	p := newPage(q.length)
-	next, more := s.fill(p, &q, at, c.region)
+	next, more := fill(p, &q, at, c.region)
 	answer := q.answer(c, p)
 	if more {
 		answer.NextToken = s.tokens.seal(c.queryText(tokenParameters...), next.String())
@@ -168,19 +171,7 @@ func (q *metricQuery) keepRetained(now time.Time, keep Retention) {
 // describeMetricLast answers the newest published point of each series in the range.
 // How the service combines it with an explicit StartTime is not documented; here it
 // bounds the range.
-func (s *Server) describeMetricLast(c *call) (any, *apiError) {
-	q, at, early, e := s.prepare(c)
-	if e != nil || early != nil {
-		return early, e
-	}
-	p := newPage(q.length)
-	next, more := s.fillLast(p, &q, at, c.region)
-	answer := q.answer(c, p)
-	if more {
-		answer.NextToken = s.tokens.seal(c.queryText(tokenParameters...), next.String())
-	}
-	return answer, nil
-}
+func (s *Server) describeMetricLast(c *call) (any, *apiError) { return s.metricPage(c, s.fillLast) }
 
 func (s *Server) fillLast(p *page, q *metricQuery, at cursor, region string) (next cursor, more bool) {
 	now := s.now()
