@@ -118,6 +118,28 @@ func newAccount(cfg AccountConfig, customer string, known *catalog.Catalog, deps
 // Name is the account's configured name.
 func (a *Account) Name() string { return a.cfg.Name }
 
+// Customer owns the account.
+func (a *Account) Customer() string { return a.customer }
+
+// Config is the account's configuration with defaults.
+func (a *Account) Config() AccountConfig { return a.cfg }
+
+// Log names customer and account in each line.
+func (a *Account) Log() *slog.Logger { return a.log }
+
+// Client calls the account within its budget, with time-outs and retries.
+func (a *Account) Client() Client { return a.caller(maxTries) }
+
+// Job makes a job of a collector that other packages built over Client.
+func (a *Account) Job(c exporters.Collector, interval time.Duration) exporters.Job {
+	return exporters.Job{Kind: Kind, Collector: c, Interval: interval, Timeout: jobTimeout, Revision: a.revision()}
+}
+
+// Source names a collector of the account: aliyun/ACCOUNT/REGION/rest.
+func (a *Account) Source(region string, rest ...string) sample.Source {
+	return a.sourceOf(region, rest...)
+}
+
 // Check asks for one point of one metric, without retries, and returns an error
 // that says what is wrong with the key, the endpoint or the permissions.
 func (a *Account) Check(ctx context.Context) error {

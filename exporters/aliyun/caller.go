@@ -43,6 +43,14 @@ func (c *caller) Instances(ctx context.Context, q InstanceQuery) (page InstanceP
 	return page, err
 }
 
+func (c *caller) Do(ctx context.Context, r Request) (body []byte, err error) {
+	err = c.do(ctx, api(r.Action), r.Region, func(ctx context.Context) error {
+		body, err = c.client.Do(ctx, r)
+		return err
+	})
+	return body, err
+}
+
 func (c *caller) do(ctx context.Context, a api, region string, call func(context.Context) error) error {
 	for try := 1; ; try++ {
 		if err := c.budget.wait(ctx, a); err != nil {

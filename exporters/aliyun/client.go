@@ -15,6 +15,23 @@ type Client interface {
 	MetricList(ctx context.Context, q MetricQuery) (MetricPage, error)
 	// Instances is ECS's DescribeInstances.
 	Instances(ctx context.Context, q InstanceQuery) (InstancePage, error)
+	// Do is any other action; it returns the answer's body, a JSON text. An
+	// answer of status 200 that says "Success": false is an error.
+	Do(ctx context.Context, r Request) ([]byte, error)
+}
+
+// Request is a call of any action. It only reads: no action that changes an
+// account is ever named.
+type Request struct {
+	Product string // such as "Rds"
+	Version string // such as "2014-08-15"
+	Action  string // such as "DescribeDBInstances"
+	Region  string // the region that signs and answers
+	Host    string // such as "rds.aliyuncs.com"
+	// Path makes it a request of the ROA style by GET, such as
+	// "/openapi/instances"; "" is the RPC style.
+	Path  string
+	Query map[string]string
 }
 
 // MetricQuery asks for the points of (Start, End].

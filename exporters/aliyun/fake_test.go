@@ -30,6 +30,8 @@ type fakePoint struct {
 
 // fakeClient is a cloud whose points and instances a test lists.
 type fakeClient struct {
+	Client
+
 	now       func() time.Time
 	points    []fakePoint
 	instances []Instance

@@ -14,6 +14,7 @@ package sdk
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -116,6 +117,65 @@ func (c *Client) Instances(ctx context.Context, q aliyun.InstanceQuery) (aliyun.
 	return page, err
 }
 
+// Do implements aliyun.Client.
+func (c *Client) Do(ctx context.Context, r aliyun.Request) ([]byte, error) {
+	var body []byte
+	err := c.call(ctx, func(creds aliyun.Credentials) error {
+		client, err := newCommon(r.Region, c.config(ctx), creds)
+		if err != nil {
+			return err
+		}
+		request := requests.NewCommonRequest()
+		request.Product, request.Version, request.ApiName = r.Product, r.Version, r.Action
+		request.RegionId, request.Domain, request.Scheme = r.Region, r.Host, c.cfg.Scheme
+		request.PathPattern = r.Path
+		if r.Path != "" {
+			request.Method = requests.GET
+		}
+		for k, v := range r.Query {
+			request.QueryParams[k] = v
+		}
+		response, err := client.ProcessCommonRequest(request)
+		if err != nil {
+			return err
+		}
+		body = response.GetHttpContentBytes()
+		return refused(body, response.GetHttpStatus(), creds)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return body, nil
+}
+
+// refused finds the errors that come with status 200. The fields are of other
+// types in some answers, which is why their texts are compared.
+func refused(body []byte, status int, creds aliyun.Credentials) error {
+	var answer struct {
+		Success, Code, Message, RequestID json.RawMessage
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return &aliyun.Error{Kind: aliyun.ErrAnswer, Status: status, Message: "the answer is not a JSON object"}
+	}
+	if text(answer.Success) != "false" {
+		return nil
+	}
+	code, message := text(answer.Code), text(answer.Message)
+	return &aliyun.Error{
+		Kind: aliyun.Classify(code, status, message), Code: code, Status: status,
+		Message: aliyun.Redact(message, creds), RequestID: aliyun.Redact(text(answer.RequestID), creds),
+	}
+}
+
+// text is a JSON value as a word: true and "true" are the same.
+func text(raw json.RawMessage) string {
+	var s string
+	if json.Unmarshal(raw, &s) == nil {
+		return strings.TrimSpace(s)
+	}
+	return string(raw)
+}
+
 func (c *Client) prepare(r *requests.RpcRequest, region, host string) {
 	r.RegionId = region
 	r.Domain = host
@@ -136,6 +196,12 @@ func newCMS(region string, cfg *vendor.Config, c aliyun.Credentials) (*cms.Clien
 	construct.Lock()
 	defer construct.Unlock()
 	return cms.NewClientWithOptions(region, cfg, credentialOf(c))
+}
+
+func newCommon(region string, cfg *vendor.Config, c aliyun.Credentials) (*vendor.Client, error) {
+	construct.Lock()
+	defer construct.Unlock()
+	return vendor.NewClientWithOptions(region, cfg, credentialOf(c))
 }
 
 // newECS also looks up the region's host, in a table that the constructor fills.
