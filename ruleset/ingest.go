@@ -425,11 +425,15 @@ func (e *Engine) addUp(src *source, u sample.Up) {
 	}
 }
 
-// undecide reopens a check that has no sample, so that it is judged anew.
+// undecide reopens a check that has no sample, so that it is judged anew. One
+// operand may have a stale marker, which ends the identity where its source was
+// up, though the others give a verdict.
 func (e *Engine) undecide(in *instance, k int64) {
 	switch in.cell(k).verdict() {
 	case VerdictBreach, VerdictGood:
-		return
+		if len(in.joins) < 2 {
+			return
+		}
 	case VerdictMissing, VerdictUnobserved:
 		in.set(k, 0)
 	}

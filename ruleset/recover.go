@@ -202,8 +202,16 @@ func (e *Engine) openByInstance(states []*ruleState, open []OpenAlert) (byInstan
 		k := instanceKey{states[i], a.Identity.Hash()}
 		byInstance[k] = append(byInstance[k], a)
 	}
+	// The alert that stands is the last told of, though a sample that amends may
+	// have opened it before another.
+	place := func(a OpenAlert) int64 {
+		if a.State.Open() {
+			return math.MaxInt64
+		}
+		return a.Opened
+	}
 	for _, as := range byInstance {
-		slices.SortFunc(as, func(a, b OpenAlert) int { return compareInt(a.Opened, b.Opened) })
+		slices.SortFunc(as, func(a, b OpenAlert) int { return compareInt(place(a), place(b)) })
 	}
 	return byInstance, loose
 }
@@ -344,7 +352,7 @@ func (e *Engine) reconcile(ctx context.Context, in *instance, told []OpenAlert, 
 	for _, a := range told {
 		ep := episode{opened: r.checkOf(a.Opened)}
 		if !a.State.Open() {
-			ep.closed = max(r.checkOf(a.Check), ep.opened+1)
+			ep.closed = max(r.checkOf(a.Check), ep.opened)
 		}
 		in.episodes = append(in.episodes, ep)
 		in.told = phaseInactive
