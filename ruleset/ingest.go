@@ -175,7 +175,7 @@ func (e *Engine) feed(ser *series, f *feed, p point) (late bool) {
 		late = e.late(f.rs, ser, p, lo, min(through, hi))
 		if hi > through {
 			if in := e.newInstance(f.rs, f.join.key, max(lo, through+1)); in != nil {
-				in.mark(in.first, r.lastCheck(e.now)) // other operands may have come before
+				in.mark(in.first, in.operandsThrough(e.now))
 			}
 		}
 	}

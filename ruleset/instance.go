@@ -1,6 +1,7 @@
 package ruleset
 
 import (
+	"math"
 	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -107,6 +108,22 @@ func (in *instance) mark(lo, hi int64) {
 		return
 	}
 	in.dirtyLo, in.dirtyHi = min(in.dirtyLo, lo), max(in.dirtyHi, hi)
+}
+
+// operandsThrough is the last check that the operands which came before the
+// identity began are part of; with an offset that is one ahead of now.
+func (in *instance) operandsThrough(now int64) int64 {
+	r := in.rs.rule
+	last := r.lastCheck(now)
+	for i, j := range in.joins {
+		l := r.prog.leaves[i]
+		for _, ser := range j.series {
+			if ser.newest != math.MinInt64 {
+				last = max(last, r.checkOf(ser.newest+l.offset+l.lookback)-1)
+			}
+		}
+	}
+	return last
 }
 
 // bound is the event time up to which all that the instance reads is complete,
