@@ -1,11 +1,10 @@
 package probe
 
 import (
+	"errors"
 	"fmt"
-	"math"
 	"net"
-	"os"
-	"regexp"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -36,59 +35,54 @@ type Config struct {
 	// Vantage names the place from which this process looks; it is the label
 	// `vantage` of every series. Default "local".
 	Vantage string `yaml:"vantage"`
+	// Region is where that place is, such as cn-hangzhou; the label `region` of
+	// every series. Default: none.
+	Region string `yaml:"region"`
+	// ReferenceTargets are what this place must be able to reach: while it cannot
+	// reach more than half of them it is counted out, and what it sees is nobody's
+	// failure. Take several that fail independently. Default: none, never counted out.
+	ReferenceTargets []Reference `yaml:"reference_targets"`
+	// MaxConcurrency is how many probes of one interval run at once. Default: 100,
+	// or as many as it takes to be through in time when all targets hang.
+	MaxConcurrency int `yaml:"max_concurrency"`
 	// Targets are what is probed. Default: none.
 	Targets []Target `yaml:"targets"`
 }
 
-// Target is one address that is probed in one way.
+// Target is one address that is probed in one way. Exactly one of url, script,
+// tcp, udp, dns and icmp is set.
 type Target struct {
 	// Name identifies the target; the label `instance` of its series. Unique
 	// among the customer's targets.
 	Name string `yaml:"name"`
 	// URL is fetched: http:// or https://. Credentials in it are never shown.
-	// Exactly one of url, tcp and icmp is set.
 	URL URL `yaml:"url"`
+	// Script is a sequence of requests: log in, take a token, use it, check.
+	Script []Step `yaml:"script"`
 	// TCP is a host:port that must accept connections.
 	TCP string `yaml:"tcp"`
+	// UDP is a host:port that must answer what exchange says.
+	UDP string `yaml:"udp"`
+	// DNS is a question to a name server.
+	DNS *DNS `yaml:"dns"`
 	// ICMP is a host name or address that must answer an echo request ("ping").
 	ICMP string `yaml:"icmp"`
 	// Interval between two probes. Default 1m, the contract's.
 	Interval model.Duration `yaml:"interval"`
-	// Timeout of one probe with all its phases; at most two fifths of the
+	// Timeout of one probe with all its phases and steps; at most two fifths of the
 	// interval and 15s. Default 10s, or as much as that allows.
 	Timeout model.Duration `yaml:"timeout"`
 	// HTTP says what is sent to a URL and what is expected of its answer.
 	HTTP HTTP `yaml:"http"`
-}
-
-// HTTP says how a URL is fetched and what its answer must be.
-type HTTP struct {
-	// Method is GET or HEAD. Default GET.
-	Method string `yaml:"method"`
-	// ExpectStatus are the statuses that are good. Default: 200 to 299, and 300
-	// to 399 too where no redirect is followed.
-	ExpectStatus []int `yaml:"expect_status"`
-	// ExpectBody is a regular expression (RE2) that the body must contain.
-	// Default: any body will do.
-	ExpectBody string `yaml:"expect_body"`
-	// RejectBody is a regular expression that the body must not contain.
+	// TLS is spoken over TCP: at once, or from the step of exchange with starttls
+	// on. Default: no TLS, or with a starttls step the system's certificates.
+	TLS *TLS `yaml:"tls"`
+	// Exchange is what is said over TCP or UDP. Default: nothing.
+	Exchange []Exchange `yaml:"exchange"`
+	// Secrets are values that ${name} stands for in headers, bodies, forms, URLs of
+	// steps and what exchange sends. They never show in series, logs or errors.
 	// Default: none.
-	RejectBody string `yaml:"reject_body"`
-	// MaxBodyBytes is how much of the body is read, decompressed; what comes
-	// after it is not looked at. Default 1048576, at most 67108864.
-	MaxBodyBytes int64 `yaml:"max_body_bytes"`
-	// MaxRedirects is how many redirects are followed; 0 follows none, and the
-	// redirect itself is the answer. Default 10, at most 50.
-	MaxRedirects *int `yaml:"max_redirects"`
-	// CAFile holds the certificates (PEM) that are trusted instead of the
-	// system's. Default: the system's.
-	CAFile string `yaml:"ca_file"`
-	// ServerName is expected in the certificate instead of the URL's host.
-	// Default: the URL's host.
-	ServerName string `yaml:"server_name"`
-	// InsecureSkipVerify accepts any certificate. Its expiry is still read.
-	// Default false.
-	InsecureSkipVerify bool `yaml:"insecure_skip_verify"`
+	Secrets map[string]Secret `yaml:"secrets"`
 }
 
 // DefaultConfig returns a configuration without targets.
@@ -98,6 +92,15 @@ func DefaultConfig() Config { return Config{Vantage: "local"} }
 func (c Config) Validate() error {
 	if err := validateName(c.Vantage); err != nil {
 		return fmt.Errorf("vantage: %w", err)
+	}
+	if len(c.Region) > maxNameBytes || !utf8.ValidString(c.Region) {
+		return fmt.Errorf("region: must be UTF-8 of at most %d bytes", maxNameBytes)
+	}
+	if err := validateReferences(c.ReferenceTargets); err != nil {
+		return err
+	}
+	if c.MaxConcurrency < 0 || c.MaxConcurrency > maxConcurrency {
+		return fmt.Errorf("max_concurrency: %d is not between 0 and %d", c.MaxConcurrency, maxConcurrency)
 	}
 	if len(c.Targets) > maxTargets {
 		return fmt.Errorf("targets: more than %d", maxTargets)
@@ -113,12 +116,39 @@ func (c Config) Validate() error {
 		names[t.Name] = i
 	}
 	for interval, targets := range byInterval(c.Targets) {
-		if n := concurrency(interval, targets); n > maxConcurrency {
+		need := concurrency(interval, targets)
+		if need > maxConcurrency {
 			return fmt.Errorf("targets: the %d targets with interval %s take too long when all time out; shorten their time-outs or probe less often",
 				len(targets), model.Duration(interval))
 		}
+		if least := leastConcurrency(interval, targets); c.MaxConcurrency > 0 && c.MaxConcurrency < least {
+			return fmt.Errorf("max_concurrency: %d is too few for the %d targets with interval %s when all time out; it takes %d",
+				c.MaxConcurrency, len(targets), model.Duration(interval), least)
+		}
 	}
 	return nil
+}
+
+// ResolvePaths makes the files' paths relative to a folder, that of the
+// configuration file.
+func (c *Config) ResolvePaths(resolve func(string) string) {
+	for i := range c.ReferenceTargets {
+		c.ReferenceTargets[i].CAFile = resolve(c.ReferenceTargets[i].CAFile)
+	}
+	for i := range c.Targets {
+		t := &c.Targets[i]
+		t.HTTP.CAFile = resolve(t.HTTP.CAFile)
+		if t.TLS != nil {
+			t.TLS.CAFile = resolve(t.TLS.CAFile)
+		}
+		for j := range t.Script {
+			t.Script[j].HTTP.CAFile = resolve(t.Script[j].HTTP.CAFile)
+		}
+		for name, s := range t.Secrets {
+			s.File = resolve(s.File)
+			t.Secrets[name] = s
+		}
+	}
 }
 
 func (t Target) validate() error {
@@ -135,67 +165,88 @@ func (t Target) validate() error {
 		return fmt.Errorf("timeout: %s is not between 0s and %s, the most with interval %s",
 			t.Timeout, model.Duration(maxTimeout(t.interval())), model.Duration(t.interval()))
 	}
-	if err := t.HTTP.validate(); err != nil {
+	return t.validateTalk()
+}
+
+func (t Target) validateAddress() error {
+	set := 0
+	for _, is := range []bool{t.URL != "", len(t.Script) > 0, t.TCP != "", t.UDP != "", t.DNS != nil, t.ICMP != ""} {
+		if is {
+			set++
+		}
+	}
+	if set != 1 {
+		return errors.New("url: exactly one of url, script, tcp, udp, dns and icmp must be set")
+	}
+	switch {
+	case t.URL != "":
+		if _, err := t.URL.parse(); err != nil {
+			return fmt.Errorf("url: %w", err)
+		}
+	case t.DNS != nil:
+		if err := t.DNS.validate(); err != nil {
+			return fmt.Errorf("dns.%w", err)
+		}
+	case t.TCP != "":
+		return validateHostPort("tcp", t.TCP)
+	case t.UDP != "":
+		return validateHostPort("udp", t.UDP)
+	case t.ICMP != "":
+		return validatePingable("icmp", t.ICMP)
+	}
+	return nil
+}
+
+// validateTalk checks what is said to the target once it is reached.
+func (t Target) validateTalk() error {
+	known, err := validateSecrets(t.Secrets)
+	if err != nil {
+		return err
+	}
+	if t.TCP == "" && t.UDP == "" && len(t.Exchange) > 0 {
+		return errors.New("exchange: is for tcp and udp")
+	}
+	if t.TCP == "" && t.TLS != nil {
+		return errors.New("tls: is for tcp; a url has its settings in http")
+	}
+	if t.UDP != "" && !slices.ContainsFunc(t.Exchange, func(e Exchange) bool { return e.Expect != "" || e.ExpectHex != "" }) {
+		return errors.New("exchange: a UDP port shows that it serves only by an answer; say what to send and expect")
+	}
+	if err := validateExchanges(t.Exchange, known, t.TCP != ""); err != nil {
+		return err
+	}
+	if t.TLS != nil {
+		if err := t.TLS.validate(); err != nil {
+			return fmt.Errorf("tls.%w", err)
+		}
+	}
+	if err := validateScript(t.Script, known); err != nil {
+		return err
+	}
+	if err := checkNames(string(t.URL), known); err != nil {
+		return fmt.Errorf("url: %w", err)
+	}
+	if err := t.HTTP.validate(known); err != nil {
 		return fmt.Errorf("http.%w", err)
 	}
 	return nil
 }
 
-func (t Target) validateAddress() error {
-	set := 0
-	for _, a := range []string{string(t.URL), t.TCP, t.ICMP} {
-		if a != "" {
-			set++
-		}
-	}
-	switch {
-	case set != 1:
-		return fmt.Errorf("url: exactly one of url, tcp and icmp must be set")
-	case t.URL != "":
-		if _, err := t.URL.parse(); err != nil {
-			return fmt.Errorf("url: %w", err)
-		}
-	case t.TCP != "":
-		host, port, err := net.SplitHostPort(t.TCP)
-		if n, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil || host == "" || n == 0 {
-			return fmt.Errorf("tcp: %q is not a host:port", t.TCP)
-		}
-	case t.ICMP != "":
-		if _, _, err := net.SplitHostPort(t.ICMP); err == nil {
-			return fmt.Errorf("icmp: %q has a port; ping knows none", t.ICMP)
-		}
+func validateHostPort(key, address string) error {
+	if host, port, err := net.SplitHostPort(address); err != nil || host == "" || !validPort(port) {
+		return fmt.Errorf("%s: %q is not a host:port", key, address)
 	}
 	return nil
 }
 
-func (h HTTP) validate() error {
-	if h.Method != "" && h.Method != "GET" && h.Method != "HEAD" {
-		return fmt.Errorf("method: %q is neither GET nor HEAD", h.Method)
-	}
-	for i, s := range h.ExpectStatus {
-		if s < 100 || s > 599 {
-			return fmt.Errorf("expect_status[%d]: %d is not an HTTP status", i, s)
-		}
-	}
-	if _, err := regexp.Compile(h.ExpectBody); err != nil {
-		return fmt.Errorf("expect_body: %w", err)
-	}
-	if _, err := regexp.Compile(h.RejectBody); err != nil {
-		return fmt.Errorf("reject_body: %w", err)
-	}
-	if h.Method == "HEAD" && h.ExpectBody != "" {
-		return fmt.Errorf("expect_body: an answer to HEAD has no body")
-	}
-	if h.MaxBodyBytes < 0 || h.MaxBodyBytes > maxMaxBodyBytes {
-		return fmt.Errorf("max_body_bytes: %d is not between 0 and %d", h.MaxBodyBytes, maxMaxBodyBytes)
-	}
-	if h.MaxRedirects != nil && (*h.MaxRedirects < 0 || *h.MaxRedirects > maxRedirects) {
-		return fmt.Errorf("max_redirects: %d is not between 0 and %d", *h.MaxRedirects, maxRedirects)
-	}
-	if h.CAFile != "" {
-		if _, err := os.Stat(h.CAFile); err != nil {
-			return fmt.Errorf("ca_file: %w", err)
-		}
+func validPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0
+}
+
+func validatePingable(key, host string) error {
+	if _, _, err := net.SplitHostPort(host); err == nil {
+		return fmt.Errorf("%s: %q has a port; ping knows none", key, host)
 	}
 	return nil
 }
@@ -224,8 +275,8 @@ func (t Target) timeout() time.Duration {
 	return time.Duration(t.Timeout)
 }
 
-// maxTimeout leaves half of a collection's time for probes that had to wait
-// for others.
+// maxTimeout leaves the other half of the contract's minute for probes that
+// had to wait for others.
 func maxTimeout(interval time.Duration) time.Duration {
 	return exporters.DefaultTimeout(interval) / 2
 }
@@ -236,20 +287,4 @@ func byInterval(targets []Target) map[time.Duration][]Target {
 		m[t.interval()] = append(m[t.interval()], t)
 	}
 	return m
-}
-
-// concurrency is how many probes of a set run at once: so many that the
-// collection ends in time even when every single target hangs until its
-// time-out. n workers that always take the next target end within
-// sum/n + longest.
-func concurrency(interval time.Duration, targets []Target) int {
-	var sum, longest time.Duration
-	for _, t := range targets {
-		sum += t.timeout()
-		longest = max(longest, t.timeout())
-	}
-	// A tenth is kept for what is not probing.
-	budget := exporters.DefaultTimeout(interval)*9/10 - longest
-	need := int(math.Ceil(sum.Seconds() / budget.Seconds()))
-	return max(need, min(minConcurrency, len(targets)))
 }

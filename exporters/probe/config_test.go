@@ -32,7 +32,7 @@ func TestGoodConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(cfg.Targets) != 4 || cfg.Targets[0].HTTP.ExpectStatus[1] != 301 || *cfg.Targets[0].HTTP.MaxRedirects != 0 {
+	if len(cfg.Targets) != 8 || cfg.Targets[0].HTTP.ExpectStatus[1] != 301 || *cfg.Targets[0].HTTP.MaxRedirects != 0 {
 		t.Errorf("decoded %+v", cfg)
 	}
 }

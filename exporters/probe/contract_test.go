@@ -12,6 +12,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/google/go-cmp/cmp"
+	"github.com/miekg/dns"
 
 	"watchkeeper/exporters/probe"
 	"watchkeeper/internal/sample"
@@ -23,10 +24,12 @@ func TestCodesAreTheContracts(t *testing.T) {
 		"ok": contract.ProbeOK, "dns": contract.ProbeDNSFailed, "connect": contract.ProbeConnectFailed,
 		"tls": contract.ProbeTLSFailed, "timeout": contract.ProbeTimeout, "status": contract.ProbeStatusFailed,
 		"body": contract.ProbeBodyFailed, "protocol": contract.ProbeProtocolError,
+		"content_changed": contract.ProbeContentChanged, "certificate_expires": contract.ProbeCertificateExpires,
+		"json": contract.ProbeJSONFailed, "rcode": contract.ProbeRcodeFailed,
+		"extract": contract.ProbeExtractFailed, "redirect": contract.ProbeRedirectFailed,
 	}
 	got := make(map[string]int)
-	for _, c := range []probe.Code{probe.OK, probe.DNSFailed, probe.ConnectFailed, probe.TLSFailed,
-		probe.Timeout, probe.StatusFailed, probe.BodyFailed, probe.ProtocolError} {
+	for c := probe.OK; c.String() != "unknown"; c++ {
 		got[c.String()] = int(c)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -46,12 +49,22 @@ func (s *sink) Append(_ context.Context, b sample.Batch) error {
 func TestMetricsAreTheContracts(t *testing.T) {
 	web := httptest.NewTLSServer(nil)
 	defer web.Close()
+	plain := httptest.NewServer(nil)
+	defer plain.Close()
+	address := strings.TrimPrefix(plain.URL, "http://")
+	echo := echoServer(t)
 	cfg := probe.DefaultConfig()
 	cfg.Targets = []probe.Target{
-		{Name: "site", URL: probe.URL(web.URL), HTTP: probe.HTTP{InsecureSkipVerify: true, ExpectStatus: []int{404}}},
+		{Name: "site", URL: probe.URL(web.URL), HTTP: probe.HTTP{ExpectStatus: []int{404}, TLS: probe.TLS{InsecureSkipVerify: true}}},
 		{Name: "port", TCP: strings.TrimPrefix(web.URL, "https://")},
 		{Name: "ping", ICMP: "127.0.0.1"},
+		{Name: "talk", TCP: address, Exchange: []probe.Exchange{{Send: "GET / HTTP/1.0\r\n\r\n", Expect: "^HTTP/1"}}},
+		{Name: "udp", UDP: echo, Exchange: []probe.Exchange{{Send: "hello", Expect: "hello"}}},
+		{Name: "dns", DNS: &probe.DNS{Server: echo, Name: "www.example.com", ExpectRcode: "SERVFAIL"}},
+		{Name: "script", Script: []probe.Step{{Name: "one", URL: probe.URL(plain.URL), HTTP: probe.HTTP{ExpectStatus: []int{404}}}}},
 	}
+	cfg.Region = "cn-hangzhou"
+	cfg.ReferenceTargets = []probe.Reference{{TCP: address}}
 	collectors, err := probe.New("acme", cfg, metrics.NewSet(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +73,8 @@ func TestMetricsAreTheContracts(t *testing.T) {
 	if err := collectors[0].Collect(t.Context(), time.UnixMilli(1_700_000_020_000), &got); err != nil {
 		t.Fatal(err)
 	}
-	products := map[string]string{"site": contract.ProductWebsite, "port": contract.ProductPort, "ping": contract.ProductPing}
+	products := map[string]string{"site": contract.ProductWebsite, "port": contract.ProductPort, "ping": contract.ProductPing,
+		"talk": contract.ProductPort, "udp": contract.ProductUDP, "dns": contract.ProductDNS, "script": contract.ProductWebsite, "local": contract.ProductVantage}
 	delivered := make(map[string]bool)
 	for _, s := range got.samples {
 		name := s.Labels.Get("__name__")
@@ -74,6 +88,9 @@ func TestMetricsAreTheContracts(t *testing.T) {
 			if !slices.Contains(known, l) {
 				t.Errorf("%s: label %q is not declared", name, l)
 			}
+		}
+		if s.Labels.Get("region") != "cn-hangzhou" {
+			t.Errorf("%s lacks the region", s.Labels)
 		}
 		for _, l := range declared.Labels {
 			if s.Labels.Get(l) == "" {
@@ -99,4 +116,32 @@ func pingPermitted() bool {
 	}
 	c.Close()
 	return true
+}
+
+// echoServer answers a datagram with itself; a DNS question with a failure.
+func echoServer(t *testing.T) string {
+	t.Helper()
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, from, err := c.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			q := new(dns.Msg)
+			if q.Unpack(buf[:n]) == nil && len(q.Question) == 1 {
+				if out, err := new(dns.Msg).SetRcode(q, dns.RcodeServerFailure).Pack(); err == nil {
+					c.WriteTo(out, from)
+					continue
+				}
+			}
+			c.WriteTo(buf[:n], from)
+		}
+	}()
+	return c.LocalAddr().String()
 }

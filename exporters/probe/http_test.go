@@ -25,27 +25,25 @@ import (
 	"testing"
 	"time"
 
+	"github.com/VictoriaMetrics/metrics"
+
 	"watchkeeper/exporters"
 )
 
 // probeOnce runs one probe and returns its code, error and what it measured.
-func probeOnce(t *testing.T, target Target, timeout time.Duration) (result, map[string]float64) {
+func probeOnce(t *testing.T, cfg Target, timeout time.Duration) (result, map[string]float64) {
 	t.Helper()
-	target.Name = "t"
-	if err := target.validate(); err != nil {
+	cfg.Name = "t"
+	if err := cfg.validate(); err != nil {
 		t.Fatal(err)
 	}
-	var p prober = tcpProber{address: target.TCP}
-	if target.URL != "" {
-		h, err := newHTTPProber(target)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p = h
+	built, err := newTarget(cfg, metrics.NewSet(), map[string]*target{})
+	if err != nil {
+		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
-	r := p.probe(ctx)
+	r := built.probe(ctx)
 	if r.local != nil {
 		t.Fatalf("probe could not be made: %v", r.local)
 	}
@@ -55,7 +53,7 @@ func probeOnce(t *testing.T, target Target, timeout time.Duration) (result, map[
 	}
 	got := make(map[string]float64)
 	for _, s := range b.Samples() {
-		got[strings.TrimSpace(s.Labels.Get("__name__")+" "+s.Labels.Get("phase"))] = s.V
+		got[strings.TrimSpace(s.Labels.Get("__name__")+" "+s.Labels.Get("phase")+s.Labels.Get("step"))] = s.V
 	}
 	return r, got
 }
@@ -67,7 +65,7 @@ func serve(t *testing.T, h http.HandlerFunc) string {
 	return s.URL
 }
 
-func answer(status int, body string) http.HandlerFunc {
+func respond(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
 		io.WriteString(w, body)
@@ -94,8 +92,8 @@ func converse(t *testing.T, f func(net.Conn)) (address string) {
 	return l.Addr().String()
 }
 
-// request reads what a client sends before it waits for the answer.
-func request(c net.Conn) {
+// readRequest reads what a client sends before it waits for the answer.
+func readRequest(c net.Conn) {
 	if r, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
 		r.Body.Close()
 	}
@@ -127,12 +125,12 @@ func TestHTTPCodes(t *testing.T) {
 		}
 	}
 	zero, two := 0, 2
-	hello := serve(t, answer(200, "hello, world"))
+	hello := serve(t, respond(200, "hello, world"))
 	f("good", hello, HTTP{}, OK)
 	f("HEAD", hello, HTTP{Method: "HEAD"}, OK)
-	f("status 500", serve(t, answer(500, "oops")), HTTP{}, StatusFailed)
-	f("status 404", serve(t, answer(404, "")), HTTP{}, StatusFailed)
-	f("404 expected", serve(t, answer(404, "")), HTTP{ExpectStatus: []int{200, 404}}, OK)
+	f("status 500", serve(t, respond(500, "oops")), HTTP{}, StatusFailed)
+	f("status 404", serve(t, respond(404, "")), HTTP{}, StatusFailed)
+	f("404 expected", serve(t, respond(404, "")), HTTP{ExpectStatus: []int{200, 404}}, OK)
 	f("200 not expected", hello, HTTP{ExpectStatus: []int{204}}, StatusFailed)
 	f("body as expected", hello, HTTP{ExpectBody: `hello, w.rld`}, OK)
 	f("body not as expected", hello, HTTP{ExpectBody: `^world`}, BodyFailed)
@@ -153,7 +151,7 @@ func TestHTTPCodes(t *testing.T) {
 	f("name does not resolve", "http://bad..name/", HTTP{}, DNSFailed)
 	f("closed without an answer", "http://"+converse(t, func(c net.Conn) { c.Close() }), HTTP{}, ProtocolError)
 	f("garbage", "http://"+converse(t, func(c net.Conn) {
-		request(c)
+		readRequest(c)
 		io.WriteString(c, "SSH-2.0-OpenSSH_9.2\r\n\r\n")
 		c.Close()
 	}), HTTP{}, ProtocolError)
@@ -172,7 +170,7 @@ func TestHTTPTimeouts(t *testing.T) {
 		if r.code != Timeout {
 			t.Errorf("%s: code %s (%v), want timeout", what, r.code, r.err)
 		}
-		if took := time.Since(began); took > 3*time.Second {
+		if took := time.Since(began); took > 30*time.Second { // a loaded machine may be slow, a probe that ignores its time-out never ends
 			t.Errorf("%s: took %s, want about 200ms", what, took)
 		}
 	}
@@ -187,7 +185,7 @@ func TestHTTPTimeouts(t *testing.T) {
 		}
 	}))
 	f("headers without end", "http://"+converse(t, func(c net.Conn) {
-		request(c)
+		readRequest(c)
 		io.WriteString(c, "HTTP/1.1 200 OK\r\n")
 		for {
 			if _, err := io.WriteString(c, "X: y\r\n"); err != nil {
@@ -216,7 +214,7 @@ func TestBodyIsReadBounded(t *testing.T) {
 		z.Write(big)
 		z.Close()
 	}, HTTP{}, defaultMaxBodyBytes)
-	f("small", answer(200, "hello"), HTTP{}, 5)
+	f("small", respond(200, "hello"), HTTP{}, 5)
 }
 
 func TestHTTPPhases(t *testing.T) {
@@ -235,10 +233,11 @@ func TestHTTPPhases(t *testing.T) {
 	if d := got[metricHTTPDuration]; sum > d || d < 2*slow.Seconds() {
 		t.Errorf("phases take %v s of %v s", sum, d)
 	}
-	for _, p := range []string{phaseProcessing, phaseTransfer} {
-		if v := got[metricHTTPPhaseDuration+" "+p]; v < slow.Seconds() {
-			t.Errorf("%s took %v s, want at least %v", p, v, slow.Seconds())
-		}
+	// The client may see the first byte late and so book some of the server's
+	// second pause as processing, never the other way round.
+	processing, transfer := got[metricHTTPPhaseDuration+" "+phaseProcessing], got[metricHTTPPhaseDuration+" "+phaseTransfer]
+	if processing < slow.Seconds() || transfer <= 0 || processing+transfer < 2*slow.Seconds() {
+		t.Errorf("processing took %v s and transfer %v s, want at least %v s and %v s together", processing, transfer, slow.Seconds(), 2*slow.Seconds())
 	}
 	for _, p := range []string{phaseResolve, phaseTLS} { // an address, no TLS
 		if v, ok := got[metricHTTPPhaseDuration+" "+p]; ok {
@@ -250,9 +249,8 @@ func TestHTTPPhases(t *testing.T) {
 	}
 }
 
-// tlsServer serves with a self-signed certificate and returns its URL and the
-// certificate's file.
-func tlsServer(t *testing.T, notAfter time.Time) (url, caFile string) {
+// certificate makes a self-signed one for loopback.
+func certificate(t testing.TB, notAfter time.Time) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -260,7 +258,7 @@ func tlsServer(t *testing.T, notAfter time.Time) (url, caFile string) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"},
-		NotBefore: notAfter.Add(-24 * time.Hour), NotAfter: notAfter,
+		NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: notAfter,
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"shop.example"},
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 	}
@@ -268,17 +266,30 @@ func tlsServer(t *testing.T, notAfter time.Time) (url, caFile string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httptest.NewUnstartedServer(answer(200, "secure"))
-	s.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+func writePEM(t *testing.T, cert tls.Certificate) (file string) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// tlsServer serves with a self-signed certificate and returns its URL and the
+// certificate's file.
+func tlsServer(t *testing.T, notAfter time.Time) (url, caFile string) {
+	t.Helper()
+	cert := certificate(t, notAfter)
+	s := httptest.NewUnstartedServer(respond(200, "secure"))
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.EnableHTTP2 = true
 	s.StartTLS()
 	t.Cleanup(s.Close)
-	caFile = filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(caFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return s.URL, caFile
+	return s.URL, writePEM(t, cert)
 }
 
 func TestTLS(t *testing.T) {
@@ -296,14 +307,14 @@ func TestTLS(t *testing.T) {
 			t.Errorf("%s: expires at %v, want %d", what, v, notAfter.Unix())
 		}
 	}
-	f("trusted", good, HTTP{CAFile: goodCA}, OK, later)
+	f("trusted", good, HTTP{TLS: TLS{CAFile: goodCA}}, OK, later)
 	f("of an unknown authority", good, HTTP{}, TLSFailed, later)
-	f("expired", expired, HTTP{CAFile: expiredCA}, TLSFailed, earlier)
-	f("expired, accepted", expired, HTTP{InsecureSkipVerify: true}, OK, earlier)
-	f("another name", good, HTTP{CAFile: goodCA, ServerName: "bank.example"}, TLSFailed, later)
-	f("the name that was asked for", good, HTTP{CAFile: goodCA, ServerName: "shop.example"}, OK, later)
+	f("expired", expired, HTTP{TLS: TLS{CAFile: expiredCA}}, TLSFailed, earlier)
+	f("expired, accepted", expired, HTTP{TLS: TLS{InsecureSkipVerify: true}}, OK, earlier)
+	f("another name", good, HTTP{TLS: TLS{CAFile: goodCA, ServerName: "bank.example"}}, TLSFailed, later)
+	f("the name that was asked for", good, HTTP{TLS: TLS{CAFile: goodCA, ServerName: "shop.example"}}, OK, later)
 	redirect := serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, good, http.StatusFound) })
-	f("after a redirect", redirect, HTTP{CAFile: goodCA}, OK, later)
+	f("after a redirect", redirect, HTTP{TLS: TLS{CAFile: goodCA}}, OK, later)
 }
 
 func TestCredentialsOfAURL(t *testing.T) {

@@ -1,11 +1,17 @@
 // Package probe looks at targets from outside, as their users do: does a port
-// accept connections, does a URL answer as expected, does an address answer
-// ping. Each probe yields a code, 0 when all is good and one per cause
-// otherwise, and timings.
+// accept connections and answer, does a URL or a whole sequence of requests
+// answer as expected, does a name server, does an address answer ping. Each
+// probe yields a code, 0 when all is good and one per cause otherwise, and
+// timings.
 //
 // A target that fails is a successful look: the code is the news. What is wrong
-// with the place that looks (no more sockets, no permission) is never held
-// against a target: such a probe yields no sample and is counted and logged.
+// with the place that looks (no more sockets, no permission, a machine so busy
+// that this process hardly ran) is never held against a target: such a probe
+// yields no sample and is counted and logged.
+//
+// A place that cannot reach its own reference targets is counted out: its check
+// is one at which nobody looked. A failure counts only when the references were
+// reached before and after it.
 //
 // The targets of one customer, vantage point and interval are one source. Their
 // probes run at the same time, each with its own time-out, and so many at once
@@ -20,7 +26,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -65,8 +70,10 @@ type target struct {
 type Collector struct {
 	source      sample.Source
 	vantage     string
+	region      string
 	interval    time.Duration
 	concurrency int
+	references  *references
 	targets     []*target
 	log         *slog.Logger
 }
@@ -79,19 +86,9 @@ func New(customer string, cfg Config, set *metrics.Set, log *slog.Logger) ([]*Co
 	}
 	var collectors []*Collector
 	for interval, targets := range byInterval(cfg.Targets) {
-		c := &Collector{
-			source:      sample.Source{Customer: customer, Name: fmt.Sprintf("probe/%s/%s", cfg.Vantage, model.Duration(interval))},
-			vantage:     cfg.Vantage,
-			interval:    interval,
-			concurrency: concurrency(interval, targets),
-			log:         log,
-		}
-		for _, t := range targets {
-			built, err := newTarget(t, set)
-			if err != nil {
-				return nil, fmt.Errorf("target %q: %w", t.Name, err)
-			}
-			c.targets = append(c.targets, built)
+		c, err := newCollector(customer, cfg, interval, targets, set, log)
+		if err != nil {
+			return nil, err
 		}
 		collectors = append(collectors, c)
 	}
@@ -99,30 +96,79 @@ func New(customer string, cfg Config, set *metrics.Set, log *slog.Logger) ([]*Co
 	return collectors, nil
 }
 
-func newTarget(t Target, set *metrics.Set) (*target, error) {
-	built := &target{name: t.Name, timeout: t.timeout(), failures: make(map[Code]*metrics.Counter)}
+func newCollector(customer string, cfg Config, interval time.Duration, targets []Target, set *metrics.Set, log *slog.Logger) (*Collector, error) {
+	c := &Collector{
+		source:      sample.Source{Customer: customer, Name: fmt.Sprintf("probe/%s/%s", cfg.Vantage, model.Duration(interval))},
+		vantage:     cfg.Vantage,
+		region:      cfg.Region,
+		interval:    interval,
+		concurrency: concurrency(interval, targets),
+		log:         log.With("customer", customer, "vantage", cfg.Vantage),
+	}
+	if cfg.MaxConcurrency > 0 {
+		c.concurrency = cfg.MaxConcurrency
+	}
+	var err error
+	if c.references, err = newReferences(cfg.ReferenceTargets, interval, set, c.log); err != nil {
+		return nil, err
+	}
+	counters := make(map[string]*target)
+	for _, t := range targets {
+		built, err := newTarget(t, set, counters)
+		if err != nil {
+			return nil, fmt.Errorf("target %q: %w", t.Name, err)
+		}
+		c.targets = append(c.targets, built)
+	}
+	inOrder(c.targets)
+	return c, nil
+}
+
+// newTarget builds a target; counters holds one of each kind that has its
+// counters already.
+func newTarget(t Target, set *metrics.Set, counters map[string]*target) (built *target, err error) {
+	built = &target{name: t.Name, timeout: t.timeout()}
 	var kind string
 	switch {
 	case t.URL != "":
 		kind, built.product, built.address, built.metric = "http", productWebsite, t.URL.String(), metricHTTPCode
-		p, err := newHTTPProber(t)
-		if err != nil {
-			return nil, err
-		}
-		built.prober = p
+		built.prober, err = newHTTPProber(t)
+	case len(t.Script) > 0:
+		kind, built.product, built.address, built.metric = "script", productWebsite, t.Script[0].URL.String(), metricHTTPCode
+		built.prober, err = newScriptProber(t)
 	case t.TCP != "":
 		kind, built.product, built.address, built.metric = "tcp", productPort, t.TCP, metricTCPCode
-		built.prober = tcpProber{address: t.TCP}
+		built.prober, err = newPortProber(t)
+	case t.UDP != "":
+		kind, built.product, built.address, built.metric = "udp", productUDP, t.UDP, metricUDPCode
+		built.prober, err = newPortProber(t)
+	case t.DNS != nil:
+		kind, built.product, built.address, built.metric = "dns", productDNS, t.DNS.String(), metricDNSCode
+		built.prober, err = newDNSProber(*t.DNS)
 	default:
 		kind, built.product, built.address, built.metric = "icmp", productPing, t.ICMP, metricICMPCode
 		built.prober = icmpProber{host: t.ICMP}
 	}
-	built.probes = set.GetOrCreateCounter(fmt.Sprintf(`watchkeeper_probe_probes_total{kind=%q}`, kind))
-	built.localFailures = set.GetOrCreateCounter(fmt.Sprintf(`watchkeeper_probe_local_failures_total{kind=%q}`, kind))
-	for code := DNSFailed; code <= ProtocolError; code++ {
-		built.failures[code] = set.GetOrCreateCounter(fmt.Sprintf(`watchkeeper_probe_failures_total{kind=%q,code=%q}`, kind, code))
+	if err != nil {
+		return nil, err
 	}
+	if counters[kind] == nil {
+		counters[kind] = built
+		built.count(kind, set)
+	}
+	same := counters[kind]
+	built.probes, built.localFailures, built.failures = same.probes, same.localFailures, same.failures
 	return built, nil
+}
+
+// count makes the counters of a kind.
+func (t *target) count(kind string, set *metrics.Set) {
+	t.probes = set.GetOrCreateCounter(fmt.Sprintf(`watchkeeper_probe_probes_total{kind=%q}`, kind))
+	t.localFailures = set.GetOrCreateCounter(fmt.Sprintf(`watchkeeper_probe_local_failures_total{kind=%q}`, kind))
+	t.failures = make(map[Code]*metrics.Counter)
+	for code := OK + 1; code <= lastCode; code++ {
+		t.failures[code] = set.GetOrCreateCounter(fmt.Sprintf(`watchkeeper_probe_failures_total{kind=%q,code=%q}`, kind, code))
+	}
 }
 
 // Source is "probe/<vantage>/<interval>".
@@ -131,89 +177,16 @@ func (c *Collector) Source() sample.Source { return c.source }
 // Interval is how often the collector is to be called.
 func (c *Collector) Interval() time.Duration { return c.interval }
 
-// Collect probes every target once. Results are delivered as they come, at most
-// flushEvery after it; the last batch says that all have been looked at.
-func (c *Collector) Collect(ctx context.Context, at time.Time, sink exporters.Sink) error {
-	ctx, cancel := context.WithCancel(ctx)
-	results := make(chan []sample.Sample)
-	var workers sync.WaitGroup
-	defer workers.Wait()
-	defer cancel()
-	work := make(chan *target, len(c.targets))
-	for _, t := range c.targets {
-		work <- t
-	}
-	close(work)
-	for range min(c.concurrency, len(c.targets)) {
-		workers.Go(func() { c.probeAll(ctx, at, work, results) })
-	}
-	return c.deliver(ctx, at, sink, results)
-}
-
-// probeAll takes targets until there are none. It gives up with ctx: a probe cut
-// short by our own stop says nothing about its target.
-func (c *Collector) probeAll(ctx context.Context, at time.Time, work <-chan *target, results chan<- []sample.Sample) {
-	for t := range work {
-		probeCtx, cancel := context.WithTimeout(ctx, t.timeout)
-		r := t.probe(probeCtx)
-		cancel()
-		if ctx.Err() != nil {
-			return
-		}
-		c.note(t, r)
-		select {
-		case results <- c.samples(t, r, at):
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (c *Collector) deliver(ctx context.Context, at time.Time, sink exporters.Sink, results <-chan []sample.Sample) error {
-	flush := time.NewTicker(flushEvery)
-	defer flush.Stop()
-	var pending []sample.Sample
-	for got := 0; got < len(c.targets); {
-		select {
-		case s := <-results:
-			got++
-			pending = append(pending, s...)
-		case <-flush.C:
-			if len(pending) == 0 {
-				continue
-			}
-			if err := sink.Append(ctx, sample.Batch{Source: c.source, Samples: pending}); err != nil {
-				return err
-			}
-			pending = nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return sink.Append(ctx, exporters.Looked(c.source, at, pending))
-}
-
-func (c *Collector) samples(t *target, r result, at time.Time) []sample.Sample {
-	if r.local != nil {
-		return nil
-	}
-	b := exporters.NewBuilder(at, "customer", c.source.Customer, "product", t.product,
-		"instance", t.name, "target", t.address, "vantage", c.vantage)
-	b.Add(t.metric, float64(r.code))
-	if r.samples != nil {
-		r.samples(b)
-	}
-	return b.Samples()
-}
+// Timeout is the time-out that a collection needs when every target hangs.
+func (c *Collector) Timeout() time.Duration { return collectionTimeout(c.interval) }
 
 // note counts a result and logs it when it is news.
 func (c *Collector) note(t *target, r result) {
 	t.probes.Inc()
-	log := c.log.With("customer", c.source.Customer, "target", t.name, "vantage", c.vantage)
 	if r.local != nil {
 		t.localFailures.Inc()
 		if !t.lastLocal {
-			log.Warn("probe could not be made", "err", r.local)
+			c.log.Warn("probe could not be made", "target", t.name, "err", r.local)
 		}
 		t.lastLocal = true
 		return
@@ -225,9 +198,9 @@ func (c *Collector) note(t *target, r result) {
 	switch {
 	case r.code == t.last:
 	case r.code == OK:
-		log.Info("probe succeeds again")
+		c.log.Info("probe succeeds again", "target", t.name)
 	default:
-		log.Info("probe fails", "code", r.code.String(), "err", r.err)
+		c.log.Info("probe fails", "target", t.name, "code", r.code.String(), "err", r.err)
 	}
 	t.last = r.code
 }

@@ -29,7 +29,7 @@ func fullListener(t *testing.T) string {
 	}
 	address := fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
 	for range 5 {
-		c, err := net.DialTimeout("tcp", address, 100*time.Millisecond)
+		c, err := net.DialTimeout("tcp", address, time.Second)
 		if err != nil {
 			return address
 		}
@@ -42,7 +42,11 @@ func fullListener(t *testing.T) string {
 func TestTCPCodes(t *testing.T) {
 	f := func(what, address string, want Code) {
 		t.Helper()
-		r, got := probeOnce(t, Target{TCP: address}, 300*time.Millisecond)
+		timeout := 10 * time.Second
+		if want == Timeout {
+			timeout = 300 * time.Millisecond
+		}
+		r, got := probeOnce(t, Target{TCP: address}, timeout)
 		if r.code != want {
 			t.Errorf("%s: code %s (%v), want %s", what, r.code, r.err, want)
 		}

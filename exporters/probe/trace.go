@@ -26,14 +26,14 @@ var phases = []string{phaseResolve, phaseConnect, phaseTLS, phaseProcessing, pha
 
 // trace measures the phases of one probe; redirects add up.
 type trace struct {
-	mu       sync.Mutex // connections to several addresses are tried at once
-	began    time.Time
-	took     time.Duration
-	phase    string // the one that runs
-	since    time.Time
-	spent    map[string]time.Duration
-	notAfter time.Time
-	ended    bool
+	mu    sync.Mutex // connections to several addresses are tried at once
+	began time.Time
+	took  time.Duration
+	phase string // the one that runs
+	since time.Time
+	spent map[string]time.Duration
+	tlsState
+	ended bool
 }
 
 func newTrace() *trace {
@@ -89,18 +89,21 @@ func (t *trace) end() {
 }
 
 func (t *trace) handshaken(s *tls.ConnectionState) {
-	if s != nil {
-		t.certificates(s.PeerCertificates)
-	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.tlsState.handshaken(s)
 }
 
-// certificates keeps the first expiry of all chains that the probe met.
 func (t *trace) certificates(chain []*x509.Certificate) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if first := earliest(chain); !first.IsZero() && (t.notAfter.IsZero() || first.Before(t.notAfter)) {
-		t.notAfter = first
-	}
+	t.tlsState.certificates(chain)
+}
+
+func (t *trace) judgeValidity(least time.Duration) result {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.tlsState.judgeValidity(least, time.Now())
 }
 
 // code names the cause of an error by its kind and the phase in which it came.
@@ -133,7 +136,5 @@ func (t *trace) samples(b *exporters.Builder) {
 			b.Add(metricHTTPPhaseDuration, d.Seconds(), "phase", p)
 		}
 	}
-	if !t.notAfter.IsZero() {
-		b.Add(metricTLSNotAfterTimestamp, float64(t.notAfter.Unix()))
-	}
+	t.tlsState.samples(b)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"strings"
 )
 
 // URL is an address that may hold credentials, as user information or in its
@@ -49,4 +50,18 @@ func (u URL) parse() (*url.URL, error) {
 		return nil, errors.New("no host")
 	}
 	return p, nil
+}
+
+// expand returns the whole URL with values in the places of ${name}, escaped as
+// a part of the path or, after a question mark, of the query.
+func (u URL) expand(v values) (string, error) {
+	if _, err := u.parse(); err != nil {
+		return "", err
+	}
+	path, query, ok := strings.Cut(string(u), "?")
+	whole := v.expand(path, escapePath)
+	if ok {
+		whole += "?" + v.expand(query, escapeQuery)
+	}
+	return whole, nil
 }

@@ -164,7 +164,7 @@ func TestZombie(t *testing.T) {
 		t.Fatal(err)
 	}
 	for began := time.Now(); collect(t, c)["process_state w"] != 0; {
-		if time.Since(began) > 10*time.Second {
+		if time.Since(began) > time.Minute {
 			t.Fatal("a killed process counts as running")
 		}
 	}
