@@ -14,7 +14,10 @@ import (
 	"watchkeeper/exporters/middleware/apache"
 	"watchkeeper/exporters/middleware/docker"
 	"watchkeeper/exporters/middleware/elasticsearch"
+	"watchkeeper/exporters/middleware/iis"
 	"watchkeeper/exporters/middleware/java"
+	"watchkeeper/exporters/middleware/kafka"
+	"watchkeeper/exporters/middleware/kubernetes"
 	"watchkeeper/exporters/middleware/memcached"
 	"watchkeeper/exporters/middleware/mysql"
 	"watchkeeper/exporters/middleware/nginx"
@@ -37,8 +40,14 @@ type Config struct {
 	Docker []docker.Config `yaml:"docker"`
 	// Elasticsearch are Elasticsearch clusters on own hosts.
 	Elasticsearch []elasticsearch.Config `yaml:"elasticsearch"`
+	// IIS is the IIS of the Windows host that watchkeeper runs on.
+	IIS []iis.Config `yaml:"iis"`
 	// Java are JVMs with Jolokia.
 	Java []java.Config `yaml:"java"`
+	// Kafka are Kafka brokers and clusters.
+	Kafka []kafka.Config `yaml:"kafka"`
+	// Kubernetes are Kubernetes clusters.
+	Kubernetes []kubernetes.Config `yaml:"kubernetes"`
 	// Memcached are memcached servers.
 	Memcached []memcached.Config `yaml:"memcached"`
 	// MySQL are MySQL and MariaDB servers.
@@ -106,7 +115,10 @@ func (c *Config) products() []product {
 		section("apache", c.Apache, apache.New),
 		section("docker", c.Docker, docker.New),
 		section("elasticsearch", c.Elasticsearch, elasticsearch.New),
+		section("iis", c.IIS, iis.New),
 		section("java", c.Java, java.New),
+		section("kafka", c.Kafka, kafka.New),
+		section("kubernetes", c.Kubernetes, kubernetes.New),
 		section("memcached", c.Memcached, memcached.New),
 		section("mysql", c.MySQL, mysql.New),
 		section("nginx", c.Nginx, nginx.New),

@@ -3,6 +3,7 @@ package middleware_test
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -30,6 +31,12 @@ zookeeper: [{name: zk-1, address: "10.0.0.6:2181"}]
 rabbitmq: [{name: mq, url: "http://10.0.0.7:15672", username: monitor, password_file: secrets/mq, queues: 50}]
 docker: [{name: host-1}]
 elasticsearch: [{name: logs, url: "http://10.0.0.9:9200"}]
+kafka:
+- {name: kafka-1, url: "http://10.0.0.11:8778/jolokia"}
+- {name: orders, brokers: ["10.0.0.11:9093", "10.0.0.12:9093"], tls: true, sasl: scram-sha-512, username: watchkeeper, password_file: secrets/kafka, groups: "orders-.*"}
+kubernetes:
+- {name: prod, url: "https://10.0.0.20:6443", token_file: secrets/kubernetes, insecure_skip_verify: true, namespaces: [shop]}
+- {name: test, state_metrics_url: "http://10.0.0.21:8080/metrics"}
 java: [{name: billing, url: "http://10.0.0.9:8778/jolokia", attributes: [{mbean: "a:type=b", attribute: c, metric: java_app_c}]}]
 tomcat: [{name: shop, url: "http://10.0.0.8:8080/manager", username: mon, password_file: secrets/tomcat}]
 `
@@ -76,7 +83,8 @@ func TestJobs(t *testing.T) {
 	}
 	slices.Sort(got)
 	want := []string{
-		"apache apache/web-1 30s", "docker docker/host-1 1m0s", "elasticsearch elasticsearch/logs 1m0s", "java java/billing 1m0s", "memcached memcached/sessions 1m0s", "mysql mysql/db-1 1m0s", "nginx nginx/web-1 1m0s",
+		"apache apache/web-1 30s", "docker docker/host-1 1m0s", "elasticsearch elasticsearch/logs 1m0s", "java java/billing 1m0s", "kafka kafka/kafka-1 1m0s", "kafka kafka/orders 1m0s",
+		"kubernetes kubernetes/prod 1m0s", "kubernetes kubernetes/test 1m0s", "memcached memcached/sessions 1m0s", "mysql mysql/db-1 1m0s", "nginx nginx/web-1 1m0s",
 		"phpfpm phpfpm/api 1m0s", "phpfpm phpfpm/www 1m0s", "rabbitmq rabbitmq/mq 1m0s", "redis redis/cache 1m0s",
 		"tomcat tomcat/shop 1m0s", "zookeeper zookeeper/zk-1 1m0s",
 	}
@@ -85,6 +93,24 @@ func TestJobs(t *testing.T) {
 	}
 	if got := cfg.MySQL[0].PasswordFile; got != filepath.Join(dir, "secrets/mysql") {
 		t.Errorf("password file %s", got)
+	}
+}
+
+// IIS is read where it runs: elsewhere the configuration is right and cannot be used.
+func TestIIS(t *testing.T) {
+	cfg, err := decode(t, "iis: [{name: web-1, services: [W3SVC, WAS]}]")
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs, err := middleware.Jobs("acme", cfg, metrics.NewSet(), servertest.Log)
+	if runtime.GOOS == "windows" {
+		if err != nil || len(jobs) != 1 {
+			t.Errorf("%d jobs, error %v", len(jobs), err)
+		}
+		return
+	}
+	if err == nil || err.Error() != "iis[0]: iis is read on the Windows host itself; this is "+runtime.GOOS {
+		t.Errorf("error %v", err)
 	}
 }
 
@@ -137,6 +163,12 @@ func TestMistakes(t *testing.T) {
 	f("redis: [{name: a, address: 'h:1', big_keys: {keys_per_check: 20000}}]", "redis[0].big_keys.keys_per_check: 20000 is not between -1 and 10000")
 	f("mysql: [{name: a, address: 'h:1'}]", "mysql[0].username: must not be empty")
 	f("memcached: [{name: a, address: 'unix:x'}]", `memcached[0].address: "unix:x": the socket's path must begin with /`)
+	f("kafka: [{name: a}]", "kafka[0].url: exactly one of url and brokers must be set")
+	f("kafka: [{name: a, brokers: ['h:9092', h]}]", `kafka[0].brokers[1]: "h": want host:port or unix:/path`)
+	f("kafka: [{name: a, brokers: ['h:9092'], sasl: plain}]", "kafka[0].sasl: plain needs username, and password_file or password_env")
+	f("kubernetes: [{name: a, url: 'https://h/', token_file: a, token_env: b}]", "kubernetes[0].token_env: is set beside token_file; give one of them")
+	f("kubernetes: [{name: a, url: 'https://h/', namespaces: [A]}]", `kubernetes[0].namespaces[0]: "A" is not a namespace's name`)
+	f("iis: [{name: a, services: [W3SVC, w3svc]}]", `iis[0].services[1]: "w3svc" is there twice`)
 	f("rabbitmq: [{name: a, url: 'http://h/', queues: 501}]", "rabbitmq[0].queues: 501 is not between -1 and 500")
 }
 

@@ -23,8 +23,8 @@ func build(t testing.TB, s server.Settings, h server.HTTP) exporters.Collector {
 	return c
 }
 
-// jolokia answers bulk requests with the recording, changed by replacements.
-func jolokia(t testing.TB, replacements ...string) *server.Collector {
+// recorded answers bulk requests with the recording, changed by replacements.
+func recorded(t testing.TB, replacements ...string) *server.Collector {
 	t.Helper()
 	page := strings.NewReplacer(replacements...).Replace(string(servertest.Recorded(t, "answers.json")))
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -49,14 +49,14 @@ func jolokia(t testing.TB, replacements ...string) *server.Collector {
 }
 
 func TestSeries(t *testing.T) {
-	servertest.Golden(t, "series.golden", servertest.Collect(t, jolokia(t)))
-	bounded := servertest.Collect(t, jolokia(t, `"max":-1`, `"max":24000000`))
+	servertest.Golden(t, "series.golden", servertest.Collect(t, recorded(t)))
+	bounded := servertest.Collect(t, recorded(t, `"max":-1`, `"max":24000000`))
 	servertest.Golden(t, "bounded.golden", bounded)
 }
 
 // -1 is not a maximum and a negative load not a load: no samples.
 func TestWhatTheJVMDoesNotKnow(t *testing.T) {
-	values := servertest.Values(servertest.Collect(t, jolokia(t, `"ProcessCpuLoad":0.125`, `"ProcessCpuLoad":-1`, `"max":97320960`, `"max":-1`)))
+	values := servertest.Values(servertest.Collect(t, recorded(t, `"ProcessCpuLoad":0.125`, `"ProcessCpuLoad":-1`, `"max":97320960`, `"max":-1`)))
 	for _, m := range []string{metricCPUUsedPercent, metricHeapMaxBytes, metricNonHeapMaxBytes} {
 		if v, ok := values[m]; ok {
 			t.Errorf("%s is %v, want no sample", m, v)
@@ -65,10 +65,10 @@ func TestWhatTheJVMDoesNotKnow(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	servertest.WantReason(t, jolokia(t, `"status":200},
+	servertest.WantReason(t, recorded(t, `"status":200},
 {"request":{"mbean":"java.lang:type=Runtime"`, `"status":403,"error":"not allowed"},
 {"request":{"mbean":"java.lang:type=Runtime"`), server.ReasonDenied)
-	servertest.WantReason(t, jolokia(t, `"HeapMemoryUsage":{`, `"Other":{`), server.ReasonFormat)
+	servertest.WantReason(t, recorded(t, `"HeapMemoryUsage":{`, `"Other":{`), server.ReasonFormat)
 }
 
 func TestFailures(t *testing.T) { servertest.HTTPFailures(t, build) }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"watchkeeper/exporters/middleware/jolokia"
 	"watchkeeper/exporters/middleware/server"
 )
 
@@ -30,7 +31,7 @@ type collector struct {
 	CollectionCount, CollectionTime *float64
 }
 
-func addPlatform(answers []answer, out *server.Reading) error {
+func addPlatform(answers []jolokia.Answer, out *server.Reading) error {
 	var (
 		m  memory
 		rt runtimeBean
@@ -64,9 +65,9 @@ func addPlatform(answers []answer, out *server.Reading) error {
 	return nil
 }
 
-func addOptional(answers []answer, out *server.Reading) {
+func addOptional(answers []jolokia.Answer, out *server.Reading) {
 	for i, metric := range []string{metricThreads, metricClassesLoaded} {
-		if v, err := number(answers[i].Value); err == nil && answers[i].Status == http.StatusOK {
+		if v, err := answers[i].Number(); err == nil && answers[i].Status == http.StatusOK {
 			out.Add(metric, v)
 		}
 	}
@@ -75,7 +76,7 @@ func addOptional(answers []answer, out *server.Reading) {
 		return
 	}
 	for name, c := range collectors {
-		dims := []string{"collector", beanKey(name, "name")}
+		dims := []string{"collector", jolokia.BeanKey(name, "name")}
 		if c.CollectionCount != nil && c.CollectionTime != nil {
 			out.Add(metricGarbageCollectionsTotal, *c.CollectionCount, dims...)
 			out.Add(metricGarbageCollectionSecondsTotal, *c.CollectionTime/1000, dims...)

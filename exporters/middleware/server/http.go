@@ -32,7 +32,7 @@ type HTTP struct {
 
 // Validate names the first value that cannot be used.
 func (h HTTP) Validate() error {
-	if err := validateURL(h.URL); err != nil {
+	if err := ValidateURL(h.URL); err != nil {
 		return fmt.Errorf("url: %w", err)
 	}
 	if err := h.Credentials.Validate(); err != nil {
@@ -47,7 +47,8 @@ func (h *HTTP) ResolvePaths(resolve func(string) string) {
 	h.TLS.ResolvePaths(resolve)
 }
 
-func validateURL(text string) error {
+// ValidateURL accepts http:// and https:// without credentials.
+func ValidateURL(text string) error {
 	if text == "" {
 		return fmt.Errorf("must not be empty")
 	}
@@ -69,6 +70,7 @@ type Client struct {
 	base     *url.URL
 	username string
 	secret   Secret
+	bearer   bool // the secret is a token, not a password
 	client   *http.Client
 }
 
@@ -88,6 +90,17 @@ func NewClient(h HTTP) (*Client, error) {
 		DialContext:       new(net.Dialer).DialContext,
 		ForceAttemptHTTP2: true,
 	}), nil
+}
+
+// NewTokenClient returns a client that shows a token instead of a user and
+// password. It fails when a certificate file cannot be read.
+func NewTokenClient(address string, token Secret, t TLS) (*Client, error) {
+	c, err := NewClient(HTTP{URL: address, TLS: t})
+	if err != nil {
+		return nil, err
+	}
+	c.secret, c.bearer = token, true
+	return c, nil
 }
 
 // NewSocketClient returns a client for a server at a Unix socket.
@@ -137,6 +150,37 @@ func (c *Client) CheckStatus(path string, status int, body []byte) error {
 
 // Do sends one request and returns the answer whatever its status. A body is sent as JSON.
 func (c *Client) Do(ctx context.Context, method, path string, query url.Values, body []byte) (int, []byte, error) {
+	resp, err := c.send(ctx, method, path, query, body)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close()
+	answer, err := ReadLimited(resp.Body, maxBodyBytes)
+	if err != nil {
+		return 0, nil, c.failure(ctx, path, err)
+	}
+	return resp.StatusCode, answer, nil
+}
+
+// Stream fetches the base URL and hands the answer, which must be 200, to read
+// while it comes. Reading fails after limit bytes.
+func (c *Client) Stream(ctx context.Context, limit int64, read func(io.Reader) error) error {
+	resp, err := c.send(ctx, http.MethodGet, "", nil, nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		body, _ := ReadLimited(resp.Body, maxHeaderBytes) // an excerpt is shown
+		return c.CheckStatus("", resp.StatusCode, body)
+	}
+	if err := read(&limited{resp.Body, limit, limit}); err != nil {
+		return c.failure(ctx, "", err)
+	}
+	return nil
+}
+
+func (c *Client) send(ctx context.Context, method, path string, query url.Values, body []byte) (*http.Response, error) {
 	u := *c.base
 	if path != "" {
 		u = *c.base.JoinPath(path)
@@ -146,10 +190,10 @@ func (c *Client) Do(ctx context.Context, method, path string, query url.Values, 
 	}
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
 	if err != nil {
-		return 0, nil, Failed(ReasonConfig, "%s: request cannot be made", c.where(path))
+		return nil, Failed(ReasonConfig, "%s: request cannot be made", c.where(path))
 	}
 	if err := c.authorize(req); err != nil {
-		return 0, nil, err
+		return nil, err
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
@@ -157,25 +201,25 @@ func (c *Client) Do(ctx context.Context, method, path string, query url.Values, 
 	req.Header.Set("User-Agent", "watchkeeper")
 	resp, err := c.client.Do(req)
 	if err != nil {
-		f := failureOf(err, ctx.Err())
-		return 0, nil, &Failure{f.Reason, fmt.Errorf("%s: %w", c.where(path), f.Err)}
+		return nil, c.failure(ctx, path, err)
 	}
-	defer resp.Body.Close()
-	answer, err := ReadLimited(resp.Body, maxBodyBytes)
-	if err != nil {
-		f := failureOf(err, ctx.Err())
-		return 0, nil, &Failure{f.Reason, fmt.Errorf("%s: %w", c.where(path), f.Err)}
-	}
-	return resp.StatusCode, answer, nil
+	return resp, nil
+}
+
+func (c *Client) failure(ctx context.Context, path string, err error) error {
+	f := failureOf(err, ctx.Err())
+	return &Failure{f.Reason, fmt.Errorf("%s: %w", c.where(path), f.Err)}
 }
 
 func (c *Client) authorize(req *http.Request) error {
-	password, err := c.secret.Reveal()
-	if err != nil {
+	plain, err := c.secret.Reveal()
+	switch {
+	case err != nil:
 		return err
-	}
-	if c.username != "" || password != "" {
-		req.SetBasicAuth(c.username, password)
+	case c.bearer && plain != "":
+		req.Header.Set("Authorization", "Bearer "+plain)
+	case !c.bearer && (c.username != "" || plain != ""):
+		req.SetBasicAuth(c.username, plain)
 	}
 	return nil
 }
@@ -198,4 +242,23 @@ func ReadLimited(r io.Reader, limit int64) ([]byte, error) {
 		return nil, Failed(ReasonTooLarge, "the answer is larger than %d bytes", limit)
 	}
 	return b, err
+}
+
+// limited reads at most so many bytes; what is larger is a failure, not an end.
+type limited struct {
+	r           io.Reader
+	left, limit int64
+}
+
+// Read implements io.Reader.
+func (l *limited) Read(b []byte) (int, error) {
+	if int64(len(b)) > l.left+1 {
+		b = b[:l.left+1]
+	}
+	n, err := l.r.Read(b)
+	if l.left -= int64(n); l.left < 0 {
+		l.left = 0
+		return 0, Failed(ReasonTooLarge, "the answer is larger than %d bytes", l.limit)
+	}
+	return n, err
 }

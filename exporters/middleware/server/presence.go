@@ -29,3 +29,12 @@ func (p *Presence) Settle(r *Reading, reason string) {
 	}
 	p.last, p.now = p.now, nil
 }
+
+// Carry takes the place of Settle when the server has not listed all there is:
+// nothing ends, and what it did list is what the next check compares with; if it
+// listed nothing, that is what was known before.
+func (p *Presence) Carry() {
+	if p.now != nil {
+		p.last, p.now = p.now, nil
+	}
+}

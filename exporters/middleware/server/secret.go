@@ -39,11 +39,12 @@ func (c *Credentials) ResolvePaths(resolve func(string) string) {
 
 // Secret returns what hands out the password.
 func (c Credentials) Secret() Secret {
-	return Secret{file: c.PasswordFile, env: c.PasswordEnv, seen: new(seen)}
+	return Secret{noun: "password", file: c.PasswordFile, env: c.PasswordEnv, seen: new(seen)}
 }
 
-// Secret is a password that is read when it is needed and never printed.
+// Secret is a password or token that is read when it is needed and never printed.
 type Secret struct {
+	noun      string // for errors: "password"
 	file, env string
 	seen      *seen
 }
@@ -61,18 +62,18 @@ func (s Secret) Reveal() (string, error) {
 	case s.file != "":
 		f, err := os.Open(s.file)
 		if err != nil {
-			return "", &Failure{ReasonConfig, fmt.Errorf("password: %w", err)}
+			return "", &Failure{ReasonConfig, fmt.Errorf("%s: %w", s.noun, err)}
 		}
 		defer f.Close()
 		b, err := io.ReadAll(io.LimitReader(f, maxSecretFile))
 		if err != nil {
-			return "", &Failure{ReasonConfig, fmt.Errorf("password: %w", err)}
+			return "", &Failure{ReasonConfig, fmt.Errorf("%s: %w", s.noun, err)}
 		}
 		plain = string(bytes.TrimRight(b, "\r\n"))
 	case s.env != "":
 		v, ok := os.LookupEnv(s.env)
 		if !ok {
-			return "", Failed(ReasonConfig, "password: environment variable %s is not set", s.env)
+			return "", Failed(ReasonConfig, "%s: environment variable %s is not set", s.noun, s.env)
 		}
 		plain = v
 	}

@@ -28,9 +28,9 @@ const (
 	defaultInterval = time.Minute
 	defaultTimeout  = 10 * time.Second
 	maxNameBytes    = 128
-	// maxSeries bounds what one server may deliver at one check, so that a
+	// defaultMaxSeries bounds what one server may deliver at one check, so that a
 	// server with a million queues does not fill the store.
-	maxSeries = 5_000
+	defaultMaxSeries = 5_000
 )
 
 // Settings are what the configuration of every server has.
@@ -88,8 +88,7 @@ type Reader interface {
 // Collector reads one server instance; it implements exporters.Collector.
 type Collector struct {
 	source   sample.Source
-	product  string
-	kind     string
+	product  Product
 	settings Settings
 	reader   Reader
 	secrets  []Secret
@@ -104,6 +103,15 @@ type Product struct {
 	Kind string
 	// Label is the series' label `product` ("php").
 	Label string
+	// MaxSeries bounds what one server may deliver at one check; 0 means 5,000.
+	MaxSeries int
+}
+
+func (p Product) maxSeries() int {
+	if p.MaxSeries == 0 {
+		return defaultMaxSeries
+	}
+	return p.MaxSeries
 }
 
 // New returns the collector of one server. secrets are taken out of every error
@@ -111,8 +119,7 @@ type Product struct {
 func New(customer string, p Product, s Settings, reader Reader, secrets []Secret, set *metrics.Set, log *slog.Logger) *Collector {
 	c := &Collector{
 		source:   sample.Source{Customer: customer, Name: p.Kind + "/" + s.Name},
-		product:  p.Label,
-		kind:     p.Kind,
+		product:  p,
 		settings: s,
 		reader:   reader,
 		secrets:  secrets,
@@ -131,7 +138,7 @@ func New(customer string, p Product, s Settings, reader Reader, secrets []Secret
 func (c *Collector) Source() sample.Source { return c.source }
 
 // Kind names the sort of collector in a scheduler's job.
-func (c *Collector) Kind() string { return c.kind }
+func (c *Collector) Kind() string { return c.product.Kind }
 
 // Interval is how often the collector is to be called.
 func (c *Collector) Interval() time.Duration { return c.settings.interval() }
@@ -141,8 +148,9 @@ func (c *Collector) Collect(ctx context.Context, at time.Time, sink exporters.Si
 	readCtx, cancel := context.WithTimeout(ctx, c.settings.timeout())
 	defer cancel()
 	r := &Reading{
-		At:      at,
-		Builder: exporters.NewBuilder(at, "customer", c.source.Customer, "product", c.product, "instance", c.settings.Name),
+		At:        at,
+		maxSeries: c.product.maxSeries(),
+		Builder:   exporters.NewBuilder(at, "customer", c.source.Customer, "product", c.product.Label, "instance", c.settings.Name),
 	}
 	c.reads().Inc()
 	if err := c.reader.Read(readCtx, r); err != nil {
@@ -164,7 +172,7 @@ func (c *Collector) note(r *Reading) {
 	missed := make(map[string]bool)
 	for _, m := range r.misses {
 		missed[m.part] = true
-		c.set.GetOrCreateCounter(fmt.Sprintf(`watchkeeper_middleware_part_failures_total{kind=%q,part=%q}`, c.kind, m.part)).Inc()
+		c.set.GetOrCreateCounter(fmt.Sprintf(`watchkeeper_middleware_part_failures_total{kind=%q,part=%q}`, c.product.Kind, m.part)).Inc()
 		if !c.missed[m.part] {
 			f := failureOf(m.err, nil).without(c.secrets)
 			c.log.Warn("part of a server not read", "part", m.part, "reason", f.Reason, "err", f.Err)
@@ -174,11 +182,11 @@ func (c *Collector) note(r *Reading) {
 }
 
 func (c *Collector) reads() *metrics.Counter {
-	return c.set.GetOrCreateCounter(fmt.Sprintf(`watchkeeper_middleware_reads_total{kind=%q}`, c.kind))
+	return c.set.GetOrCreateCounter(fmt.Sprintf(`watchkeeper_middleware_reads_total{kind=%q}`, c.product.Kind))
 }
 
 func (c *Collector) failures(reason string) *metrics.Counter {
-	return c.set.GetOrCreateCounter(fmt.Sprintf(`watchkeeper_middleware_read_failures_total{kind=%q,reason=%q}`, c.kind, reason))
+	return c.set.GetOrCreateCounter(fmt.Sprintf(`watchkeeper_middleware_read_failures_total{kind=%q,reason=%q}`, c.product.Kind, reason))
 }
 
 // Reading takes what one check finds.
@@ -187,8 +195,9 @@ type Reading struct {
 	At time.Time
 
 	*exporters.Builder
-	misses []miss
-	ends   []sample.End
+	maxSeries int
+	misses    []miss
+	ends      []sample.End
 }
 
 type miss struct {
@@ -202,9 +211,9 @@ func (r *Reading) Add(metric string, value float64, dims ...string) {
 	if math.IsNaN(value) || math.IsInf(value, 0) {
 		return
 	}
-	if n := len(r.Samples()); n >= maxSeries {
+	if n := len(r.Samples()); n >= r.maxSeries {
 		if len(r.misses) == 0 || r.misses[len(r.misses)-1].part != "series" {
-			r.Miss("series", Failed(ReasonTooLarge, "more than %d series; the rest is left out", maxSeries))
+			r.Miss("series", Failed(ReasonTooLarge, "more than %d series; the rest is left out", r.maxSeries))
 		}
 		return
 	}

@@ -166,13 +166,17 @@ func TestSecret(t *testing.T) {
 // A thing that is gone ends its series once; while nobody may look, it does not.
 func TestPresence(t *testing.T) {
 	var p server.Presence
-	present, may := []string{"a", "b"}, true
+	present, may, cut := []string{"a", "b"}, true, false
 	c := collector(metrics.NewSet(), func(_ context.Context, r *server.Reading) error {
 		if !may {
 			return nil
 		}
 		for _, name := range present {
 			p.Add(r, name, func() { r.Add("thing", 1, "name", name) })
+		}
+		if cut {
+			p.Carry()
+			return nil
 		}
 		p.Settle(r, "deleted")
 		return nil
@@ -193,6 +197,13 @@ func TestPresence(t *testing.T) {
 	may, present = true, []string{"a"}
 	step("b deleted")
 	step()
+	// A list that is cut off ends nothing; what it shows is known.
+	cut, present = true, []string{"c"}
+	step()
+	present = nil
+	step()
+	cut = false
+	step("c deleted")
 }
 
 func TestSettings(t *testing.T) {
