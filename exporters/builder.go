@@ -28,6 +28,11 @@ func NewBuilder(at time.Time, identity ...string) *Builder {
 // with an empty value is left out, which means the same in Prometheus's model;
 // bytes that are not UTF-8 (a mount point may have them) are replaced.
 func (b *Builder) Add(metric string, value float64, dims ...string) {
+	b.samples = append(b.samples, sample.Sample{Labels: b.Labels(metric, dims...), T: b.t, V: value})
+}
+
+// Labels are those of the series to which Add would add.
+func (b *Builder) Labels(metric string, dims ...string) labels.Labels {
 	ls := make([]string, 0, 2+len(b.identity)+len(dims))
 	ls = append(ls, model.MetricNameLabel, metric)
 	for _, pairs := range [][]string{b.identity, dims} {
@@ -37,7 +42,7 @@ func (b *Builder) Add(metric string, value float64, dims ...string) {
 			}
 		}
 	}
-	b.samples = append(b.samples, sample.Sample{Labels: labels.FromStrings(ls...), T: b.t, V: value})
+	return labels.FromStrings(ls...)
 }
 
 // Samples returns what has been added.

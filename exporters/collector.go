@@ -6,6 +6,7 @@ package exporters
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"watchkeeper/internal/sample"
@@ -27,4 +28,20 @@ type Collector interface {
 	// looked at, the watermark, end marks. An error means the source could not
 	// be read; the scheduler then records an up-sample of 0 at `at`.
 	Collect(ctx context.Context, at time.Time, sink Sink) error
+}
+
+// reportedError is an error about which people have been told.
+type reportedError struct{ error }
+
+func (e *reportedError) Unwrap() error { return e.error }
+
+// Reported marks an error of a collector that has already told people about it:
+// one failure, such as a refused key, that a hundred collectors share. The
+// scheduler counts the failure as any other and logs it at the level debug.
+func Reported(err error) error { return &reportedError{err} }
+
+// isReported reports whether err or one that it wraps is marked by Reported.
+func isReported(err error) bool {
+	_, ok := errors.AsType[*reportedError](err)
+	return ok
 }

@@ -34,10 +34,10 @@ type loop struct {
 	lastSuccess unixMilli
 
 	// The rest belongs to the goroutine of run.
-	last    time.Time   // time of the last check; zero before the first
-	skip    string      // why due times since last, if any, were passed over
-	hung    *collection // abandoned and not returned yet
-	failing bool        // the last collection failed
+	last time.Time   // time of the last check; zero before the first
+	skip string      // why due times since last, if any, were passed over
+	hung *collection // abandoned and not returned yet
+	told bool        // of the failure of the last collection, by this loop
 }
 
 func (l *loop) run(ctx context.Context) {
@@ -167,17 +167,18 @@ func (l *loop) appendDown(ctx context.Context, at time.Time) {
 
 func (l *loop) succeeded(at time.Time) {
 	l.lastSuccess.set(at)
-	if l.failing {
+	if l.told {
 		l.log.Info("collection works again")
 	}
-	l.failing = false
+	l.told = false
 }
 
-// failed counts a failure and logs the first of a row loudly.
+// failed counts a failure and logs the first of a row loudly, unless the
+// collector has told of it.
 func (l *loop) failed(reason, how string, err error) {
 	l.m.failures[reason].Inc()
 	level := slog.LevelWarn
-	if l.failing {
+	if l.told || isReported(err) {
 		level = slog.LevelDebug
 	}
 	attrs := []any{"reason", reason, "how", how}
@@ -189,7 +190,7 @@ func (l *loop) failed(reason, how string, err error) {
 		attrs = append(attrs, "stack", string(p.stack))
 	}
 	l.log.Log(context.Background(), level, "collection failed", attrs...)
-	l.failing = true
+	l.told = l.told || level > slog.LevelDebug
 }
 
 // wallClock is the time of day without the monotonic reading, which would hide

@@ -485,3 +485,31 @@ func TestLateCheckIsSkipped(t *testing.T) {
 	at = at.Add(3 * time.Minute) // the clock went on; the checks between are as late
 	f(0, 3, 4)
 }
+
+// A failure that a collector has told of itself is counted and judged as any
+// other, and not told again; one that it has not told of is.
+func TestReportedFailureIsNotToldAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		checks := 0
+		c := stub("a", func(context.Context, time.Time) error {
+			checks++
+			switch {
+			case checks <= 2:
+				return fmt.Errorf("list: %w", Reported(errors.New("key refused")))
+			case checks == 4:
+				return errors.New("no answer")
+			}
+			return nil
+		})
+		w := runWorld(t, minutely(c))
+		sleepToSlot(5)
+		w.expectCounter(t, `watchkeeper_exporters_collection_failures_total{collector="stub",reason="error"}`, 3)
+		if got := w.sink.oks("a"); !strings.HasPrefix(got, "00") {
+			t.Errorf("up-samples %q", got)
+		}
+		logs := w.logs.String()
+		if strings.Contains(logs, "key refused") || strings.Count(logs, "level=WARN") != 1 || !strings.Contains(logs, "no answer") || strings.Count(logs, "works again") != 1 {
+			t.Errorf("log:\n%s", logs)
+		}
+	})
+}

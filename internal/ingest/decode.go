@@ -32,6 +32,17 @@ type decoded struct {
 	sent    int      // samples and histograms in the request
 	refused []string // the first of those refused while decoding
 	meta    []metricMetadata
+	lines   map[uint64]string // of a push: where each series stands, by its labels' hash
+}
+
+// where says in which line of a push a series stands.
+func (d *decoded) where(l labels.Labels) string {
+	for _, l := range []labels.Labels{l, labels.NewBuilder(l).Del("customer").Labels()} {
+		if line, ok := d.lines[l.Hash()]; ok {
+			return line + ": "
+		}
+	}
+	return ""
 }
 
 type metricMetadata struct {

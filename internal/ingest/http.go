@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -45,17 +47,17 @@ func (w *Writer) serveHTTP(rw http.ResponseWriter, r *http.Request, auth Authent
 	})
 }
 
-// FastHTTP returns the handler for the ingest listener: Path, and /-/healthy
-// for whoever balances load.
+// FastHTTP returns the handler for the ingest listener: Path, PushPath, and
+// /-/healthy for whoever balances load.
 func (w *Writer) FastHTTP(auth Authenticator) fasthttp.RequestHandler {
 	return func(c *fasthttp.RequestCtx) {
 		switch string(c.Path()) {
-		case Path:
+		case Path, PushPath:
 		case "/-/healthy":
 			c.SetBodyString("ok\n")
 			return
 		default:
-			c.Error("not found: remote write is at "+Path, fasthttp.StatusNotFound)
+			c.Error("not found: remote write is at "+Path+", text is taken at "+PushPath, fasthttp.StatusNotFound)
 			return
 		}
 		resp := w.serveFast(c, auth)
@@ -72,7 +74,7 @@ func (w *Writer) FastHTTP(auth Authenticator) fasthttp.RequestHandler {
 
 func (w *Writer) serveFast(c *fasthttp.RequestCtx, auth Authenticator) Response {
 	h := &c.Request.Header
-	if site := string(h.Peek("Sec-Fetch-Site")); len(h.Peek("Origin")) > 0 || site != "" && site != "none" && site != "same-origin" {
+	if FromWebPage(h) {
 		return failure(http.StatusForbidden, "a web page sends this, not a sender of samples")
 	}
 	from, early := admit(string(c.Method()), string(h.Peek("Authorization")), auth)
@@ -92,11 +94,28 @@ func (w *Writer) serveFast(c *fasthttp.RequestCtx, auth Authenticator) Response 
 		return tooLarge(w.cfg.MaxBodyBytes)
 	}
 	// Not c: its Done is the server's shutdown, which lets requests finish.
-	return w.Write(context.Background(), from, Request{
+	ctx := context.Background()
+	if string(c.Path()) == PushPath {
+		params, err := url.ParseQuery(string(c.URI().QueryString()))
+		if err != nil {
+			return failure(http.StatusBadRequest, "parameters: %v", err)
+		}
+		return w.Push(ctx, from, PushRequest{
+			ContentType: string(h.ContentType()), ContentEncoding: string(h.ContentEncoding()), Labels: params, Body: body,
+		}, time.Now())
+	}
+	return w.Write(ctx, from, Request{
 		ContentType:     string(h.ContentType()),
 		ContentEncoding: string(h.ContentEncoding()),
 		Body:            body,
 	})
+}
+
+// FromWebPage tells a request that a browser sends for a page of somebody
+// else: such a page must not write with the rights of whoever looks at it.
+func FromWebPage(h *fasthttp.RequestHeader) bool {
+	site := string(h.Peek("Sec-Fetch-Site"))
+	return len(h.Peek("Origin")) > 0 || site != "" && site != "none" && site != "same-origin"
 }
 
 // drainFactor times the allowed body is read and thrown away of one that is too large.

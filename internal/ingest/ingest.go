@@ -1,5 +1,5 @@
 // Package ingest takes samples that others send: Prometheus remote write 1.0
-// and 2.0. One Writer holds what both front ends share; FastHTTP serves it on
+// and 2.0, and on the ingest listener text and JSON (Push). One Writer holds what both front ends share; FastHTTP serves it on
 // the ingest listener, HTTP on the API's.
 //
 // Who sends is decided by the listener or the token (Authenticator), never by
@@ -134,7 +134,7 @@ func New(cfg Config, appender Appender, logger *slog.Logger, set *metrics.Set) (
 		refused:  set.GetOrCreateCounter("watchkeeper_ingest_samples_refused_total"),
 		duration: set.GetOrCreatePrometheusHistogram("watchkeeper_ingest_request_duration_seconds"),
 	}
-	for _, v := range []version{v1, v2} {
+	for _, v := range []version{v1, v2, pushed} {
 		m.requests[v] = set.GetOrCreateCounter(fmt.Sprintf("watchkeeper_ingest_requests_total{version=%q}", v))
 	}
 	for _, code := range statuses {

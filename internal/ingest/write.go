@@ -16,7 +16,7 @@ import (
 
 // statuses are those of failed requests.
 var statuses = []int{
-	http.StatusBadRequest, http.StatusUnauthorized, http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge,
+	http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge,
 	http.StatusUnsupportedMediaType, http.StatusInternalServerError, http.StatusServiceUnavailable,
 }
 
@@ -163,7 +163,7 @@ func named(d *decoded, res storage.Result) []string {
 		if r.Labels.Get("__name__") == sample.UpMetric {
 			continue // ours, not the sender's
 		}
-		names = append(names, r.String())
+		names = append(names, d.where(r.Labels)+r.String())
 	}
 	return names
 }
