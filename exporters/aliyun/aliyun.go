@@ -1,9 +1,9 @@
 // Package aliyun reads customers' Alibaba Cloud accounts: the points of
-// CloudMonitor for every metric of the catalogue, and the list of ECS instances.
+// CloudMonitor for every metric of the catalogue.
 //
 // New builds the accounts of one customer; Account.Jobs gives the scheduler one
-// job per account, region and metric (a Source each, see metricCollector) and
-// one for the inventory. All calls of an account share one budget of calls per
+// job per account, region and metric (a Source each, see metricCollector); other
+// packages build further collectors over Account.Client. All calls of an account share one budget of calls per
 // second, since the cloud limits accounts. Points keep their own timestamps;
 // late ones are delivered behind their successors, none is delivered twice, and
 // cursors move only when the sink has acknowledged.
@@ -20,6 +20,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -63,6 +64,8 @@ type Deps struct {
 	// Metrics takes the counters of points; those of calls are the budgets'.
 	Metrics *metrics.Set
 	Log     *slog.Logger
+
+	metadata string // base of the metadata service in tests
 }
 
 // Account is one configured account.
@@ -72,8 +75,13 @@ type Account struct {
 	metrics  []catalog.Metric
 	client   Client // without budget and retries
 	budget   *budget
+	assets   map[string]Asset
+	refused  *refusals
 	deps     Deps
 	log      *slog.Logger
+
+	mu        sync.Mutex
+	presences map[string]*Presence // guarded by mu; by product and region
 }
 
 // New builds the accounts of one customer; it calls nothing. Errors name the path.
@@ -102,16 +110,19 @@ func newAccount(cfg AccountConfig, customer string, known *catalog.Catalog, deps
 			return nil, fmt.Errorf("products[%d]: the catalogue has no product %q; it has %s", i, p, strings.Join(known.Products(), ", "))
 		}
 	}
-	client, err := deps.NewClient(ClientConfig{
-		Credentials: credentialSource(cfg), Scheme: cfg.Scheme, Endpoint: cfg.Endpoint, Timeout: time.Duration(cfg.CallTimeout),
-	})
+	client, err := newClient(cfg, deps)
 	if err != nil {
 		return nil, fmt.Errorf("name: %q: %w", cfg.Name, err)
 	}
+	assets, err := LoadAssets(cfg.AssetFile)
+	if err != nil {
+		return nil, fmt.Errorf("asset_file: %w", err)
+	}
+	log := deps.Log.With("customer", customer, "account", cfg.Name)
 	return &Account{
 		cfg: cfg, customer: customer, metrics: known.Collected(cfg.Products...), client: client,
-		budget: deps.Budgets.of(customer, cfg), deps: deps,
-		log: deps.Log.With("customer", customer, "account", cfg.Name),
+		budget: deps.Budgets.of(customer, cfg), assets: assets, refused: newRefusals(log), deps: deps, log: log,
+		presences: map[string]*Presence{},
 	}, nil
 }
 
@@ -127,8 +138,23 @@ func (a *Account) Config() AccountConfig { return a.cfg }
 // Log names customer and account in each line.
 func (a *Account) Log() *slog.Logger { return a.log }
 
+// Assets are what the account's asset file says, by resource id.
+func (a *Account) Assets() map[string]Asset { return a.assets }
+
+// Presence is what inventory and points say of a product's resources in a
+// region, "" for a global product. Its collectors share it.
+func (a *Account) Presence(product, region string) *Presence {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	key := product + "/" + region
+	if a.presences[key] == nil {
+		a.presences[key] = NewPresence()
+	}
+	return a.presences[key]
+}
+
 // Client calls the account within its budget, with time-outs and retries.
-func (a *Account) Client() Client { return a.caller(maxTries) }
+func (a *Account) Client() Client { return a.collecting() }
 
 // Job makes a job of a collector that other packages built over Client.
 func (a *Account) Job(c exporters.Collector, interval time.Duration) exporters.Job {
@@ -139,6 +165,17 @@ func (a *Account) Job(c exporters.Collector, interval time.Duration) exporters.J
 func (a *Account) Source(region string, rest ...string) sample.Source {
 	return a.sourceOf(region, rest...)
 }
+
+// Resume tells up to which time a source of the account was read in an earlier run.
+func (a *Account) Resume(ctx context.Context, source sample.Source) (end time.Time, known bool, err error) {
+	if a.deps.Resume == nil {
+		return time.Time{}, false, nil
+	}
+	return a.deps.Resume(ctx, source)
+}
+
+// Metrics takes the own metrics of collectors that other packages build.
+func (a *Account) Metrics() *metrics.Set { return a.deps.Metrics }
 
 // Check asks for one point of one metric, without retries, and returns an error
 // that says what is wrong with the key, the endpoint or the permissions.
@@ -154,6 +191,13 @@ func (a *Account) Check(ctx context.Context) error {
 	return nil
 }
 
+// collecting is the client of collectors: what concerns the whole account is told once.
+func (a *Account) collecting() *caller {
+	c := a.caller(maxTries)
+	c.refused = a.refused
+	return c
+}
+
 func (a *Account) caller(tries int) *caller {
 	return &caller{client: a.client, budget: a.budget, timeout: time.Duration(a.cfg.CallTimeout), tries: tries}
 }
@@ -164,51 +208,25 @@ func (a *Account) caller(tries int) *caller {
 func (a *Account) Jobs() []exporters.Job {
 	var jobs []exporters.Job
 	revision := a.revision()
-	client := a.caller(maxTries)
+	client := a.collecting()
 	add := func(c exporters.Collector, interval time.Duration) {
 		jobs = append(jobs, exporters.Job{Kind: Kind, Collector: c, Interval: interval, Timeout: jobTimeout, Revision: revision})
 	}
 	for i, region := range a.cfg.Regions {
-		var seen *presence
-		if slices.Contains(a.cfg.Products, inventoryProduct) {
-			seen = newPresence()
-			add(a.inventory(region, client, seen), time.Duration(a.cfg.InventoryInterval))
-		}
 		for _, m := range a.metrics {
 			if m.Scope == catalog.Global && i > 0 {
 				continue
 			}
-			c := a.metric(m, region, client)
-			if m.Product == inventoryProduct {
-				c.presence = seen
-			}
-			add(c, a.interval(m))
+			add(a.metric(m, region, client), a.cfg.IntervalOf(m.Lane))
 		}
 	}
+	add(&monthCollector{source: a.sourceOf("account", "month-calls"), account: a.cfg.Name, budget: a.budget}, monthInterval)
 	return jobs
-}
-
-func (a *Account) interval(m catalog.Metric) time.Duration {
-	switch m.Lane {
-	case catalog.Fast:
-		return time.Duration(a.cfg.FastInterval)
-	case catalog.Normal:
-		return time.Duration(a.cfg.NormalInterval)
-	}
-	return time.Duration(a.cfg.Interval)
 }
 
 func (a *Account) sourceOf(region string, rest ...string) sample.Source {
 	parts := append([]string{"aliyun", a.cfg.Name, region}, rest...)
 	return sample.Source{Customer: a.customer, Name: strings.Join(parts, "/")}
-}
-
-func (a *Account) inventory(region string, client Client, seen *presence) *inventoryCollector {
-	return &inventoryCollector{
-		source: a.sourceOf(region, "ecs-inventory"), customer: a.customer, region: region,
-		tagLabels: a.cfg.TagLabels, client: client, presence: seen,
-		log: a.log.With("region", region), info: map[string]described{},
-	}
 }
 
 func (a *Account) metric(m catalog.Metric, region string, client Client) *metricCollector {
@@ -223,7 +241,8 @@ func (a *Account) metric(m catalog.Metric, region string, client Client) *metric
 	source := a.sourceOf(name, m.Namespace, m.Metric)
 	return &metricCollector{
 		source: source, account: a.cfg, region: region, base: baseLabels(m.Name, a.customer, m.Product, labelled),
-		metric: m, reader: newPointReader(m), client: client, resume: a.deps.Resume,
+		metric: m, reader: newPointReader(m), client: client, presence: a.Presence(m.Product, labelled), resume: a.deps.Resume,
+		gate:   newGate(a.budget, source, m.Lane, a.cfg.IntervalOf(m.Lane), time.Duration(a.cfg.Interval)),
 		counts: newPointMetrics(a.deps.Metrics, a.budget, name, m.Namespace), log: a.log.With("source", source.Name),
 		series: map[string]*series{},
 	}
@@ -242,7 +261,8 @@ func (a *Account) revision() string {
 	cfg, err := json.Marshal(struct {
 		AccountConfig
 		Catalogue []catalog.Metric
-	}{a.cfg, a.metrics})
+		Assets    map[string]Asset
+	}{a.cfg, a.metrics, a.assets})
 	if err != nil {
 		panic("BUG: aliyun: configuration does not marshal: " + err.Error())
 	}

@@ -23,6 +23,7 @@ type caller struct {
 	budget  *budget
 	timeout time.Duration
 	tries   int
+	refused *refusals // nil: the caller tells of failures itself
 }
 
 var _ Client = (*caller)(nil)
@@ -44,7 +45,7 @@ func (c *caller) Instances(ctx context.Context, q InstanceQuery) (page InstanceP
 }
 
 func (c *caller) Do(ctx context.Context, r Request) (body []byte, err error) {
-	err = c.do(ctx, api(r.Action), r.Region, func(ctx context.Context) error {
+	err = c.do(ctx, apiOf(r), r.Region, func(ctx context.Context) error {
 		body, err = c.client.Do(ctx, r)
 		return err
 	})
@@ -52,6 +53,14 @@ func (c *caller) Do(ctx context.Context, r Request) (body []byte, err error) {
 }
 
 func (c *caller) do(ctx context.Context, a api, region string, call func(context.Context) error) error {
+	err := c.retried(ctx, a, region, call)
+	if c.refused != nil {
+		return c.refused.note(a, region, err)
+	}
+	return err
+}
+
+func (c *caller) retried(ctx context.Context, a api, region string, call func(context.Context) error) error {
 	for try := 1; ; try++ {
 		if err := c.budget.wait(ctx, a); err != nil {
 			return fmt.Errorf("%s in %s: %w", a, region, err)
@@ -61,6 +70,9 @@ func (c *caller) do(ctx context.Context, a api, region string, call func(context
 			return nil
 		}
 		c.budget.failed(a, err)
+		if errors.Is(err, ErrQuota) {
+			c.budget.refused()
+		}
 		if ctx.Err() != nil || !retryable(err) || try >= c.tries {
 			return fmt.Errorf("%s in %s: %w", a, region, err)
 		}

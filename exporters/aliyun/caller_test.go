@@ -27,7 +27,7 @@ func (s *scripted) MetricList(context.Context, MetricQuery) (MetricPage, error) 
 }
 
 func newCaller(client Client, perSecond float64) *caller {
-	b := NewBudgets(metrics.NewSet()).of("acme", AccountConfig{Name: "main", CallsPerSecond: perSecond})
+	b := NewBudgets(metrics.NewSet()).of("acme", AccountConfig{Name: "main", CallsPerSecond: perSecond, CallsPerMonth: 1_000_000})
 	return &caller{client: client, budget: b, timeout: 10 * time.Second, tries: maxTries}
 }
 
@@ -126,29 +126,6 @@ func TestWaitingForTheLimitEndsWithTheContext(t *testing.T) {
 			t.Errorf("error %v, want the context's", err)
 		}
 	})
-}
-
-func TestMonthCountAndForecast(t *testing.T) {
-	// The provider's month begins at 16:00 UTC of the day before.
-	var m monthCount
-	start := time.Date(2026, 10, 31, 16, 0, 0, 0, time.UTC)
-	for i := range 300 { // one call a minute for five hours
-		m.add(start.Add(time.Duration(i) * time.Minute))
-	}
-	at := start.Add(5 * time.Hour)
-	if got := m.count(at); got != 300 {
-		t.Errorf("count %v, want 300", got)
-	}
-	if got, want := m.forecast(at), 30*24*60.0; got != want {
-		t.Errorf("forecast %v, want %v: a call a minute for 30 days", got, want)
-	}
-	if got := m.count(start.Add(30 * 24 * time.Hour)); got != 0 {
-		t.Errorf("count %v in the next month", got)
-	}
-	m.add(start.Add(31 * 24 * time.Hour))
-	if got := m.count(start.Add(31 * 24 * time.Hour)); got != 1 {
-		t.Errorf("count %v after the first call of the next month", got)
-	}
 }
 
 func TestClassify(t *testing.T) {

@@ -46,8 +46,9 @@ type metricCollector struct {
 	metric   catalog.Metric
 	reader   *pointReader
 	client   Client
-	presence *presence // nil: the product has no inventory
+	presence *Presence // shared with the product's inventory
 	resume   ResumeFunc
+	gate     *gate
 	counts   *pointMetrics
 	log      *slog.Logger
 
@@ -73,9 +74,14 @@ func (c *metricCollector) Source() sample.Source { return c.source }
 //	after an outage chunks with the watermark at their ends, the last one Current
 //	failure         what was read; then an up-sample of 0 at at, with the
 //	                watermark at the end of the newest whole window
+//	no call left    an empty batch with that watermark: what was not looked at
+//	                stays open and is read by a later poll
 func (c *metricCollector) Collect(ctx context.Context, at time.Time, sink exporters.Sink) error {
 	if err := c.start(ctx, at); err != nil {
 		return err
+	}
+	if skipped := c.gate.admit(time.Now()); skipped != "" {
+		return c.skip(ctx, skipped, sink)
 	}
 	work, cancel := reserve(ctx, declareReserve)
 	defer cancel()
@@ -102,6 +108,19 @@ func (c *metricCollector) collect(ctx context.Context, at time.Time, sink export
 	}
 	c.forget(end)
 	return c.endGone(ctx, at, sink)
+}
+
+// skip passes over a poll. The source then does not deliver currently, but
+// nothing failed either.
+func (c *metricCollector) skip(ctx context.Context, reason string, sink exporters.Sink) error {
+	c.log.Debug("poll skipped", "reason", reason)
+	if c.complete.IsZero() {
+		return nil // not even begun
+	}
+	if err := sink.Append(ctx, sample.Batch{Source: c.source, Watermark: unixMilli(c.complete), FillIn: c.fillIn}); err != nil {
+		return fmt.Errorf("declare skipped poll: %w", err)
+	}
+	return nil
 }
 
 // start finds out, once, whether this source was read in an earlier run.
@@ -184,6 +203,7 @@ func (c *metricCollector) read(ctx context.Context, w window, last bool, sink ex
 		return fmt.Errorf("deliver: %w", err)
 	}
 	c.commit(got)
+	c.gate.costs(c.account.CallsPerPoll(c.metric, len(got.staged)))
 	c.complete = w.end
 	if got.read > 0 {
 		c.lastPoints = w.end
@@ -328,9 +348,7 @@ func (c *metricCollector) commit(got fetched) {
 	c.counts.delivered.Add(len(got.samples))
 	for key, s := range got.staged {
 		c.series[key] = s
-		if c.presence != nil {
-			c.presence.point(s.instance, time.UnixMilli(s.newest))
-		}
+		c.presence.Point(s.instance, time.UnixMilli(s.newest))
 	}
 }
 
@@ -348,13 +366,10 @@ func (c *metricCollector) forget(end time.Time) {
 // endGone ends the series of instances that inventory and points agree are gone.
 // Their cursors stay, for the overlap shows their last points again.
 func (c *metricCollector) endGone(ctx context.Context, at time.Time, sink exporters.Sink) error {
-	if c.presence == nil {
-		return nil
-	}
 	batch := sample.Batch{Source: c.source}
 	var ended []*series
 	for _, s := range c.series {
-		if !s.ended && c.presence.gone(s.instance, at) {
+		if !s.ended && c.presence.Gone(s.instance, at) {
 			batch.Ends = append(batch.Ends, sample.End{Labels: s.labels, T: s.newest, Reason: reasonDeleted})
 			ended = append(ended, s)
 		}

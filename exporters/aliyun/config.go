@@ -42,6 +42,21 @@ type AccountConfig struct {
 	// SecurityTokenFile makes the key a temporary one (STS). Whoever renews the
 	// token replaces the three files. Default none.
 	SecurityTokenFile string `yaml:"security_token_file"`
+	// ECSRole names the RAM role of the ECS instance that this program runs on,
+	// whose keys its metadata service hands out and renews; no key is given then.
+	// Default none.
+	ECSRole string `yaml:"ecs_role"`
+	// RoleARN is a RAM role, such as acs:ram::1234567890123456:role/watchkeeper,
+	// that the key (or the ECS role) assumes; its temporary keys are renewed
+	// before they expire. Default none.
+	RoleARN string `yaml:"role_arn"`
+	// RoleSessionName shows in the audit trail of the role's account. Default watchkeeper.
+	RoleSessionName string `yaml:"role_session_name"`
+	// RoleExternalID is what the role's trust policy asks for. Default none.
+	RoleExternalID string `yaml:"role_external_id"`
+	// RoleDuration is how long a temporary key of the role lives, 15 m to 12 h; the
+	// role's own limit holds too. Default 1 h.
+	RoleDuration model.Duration `yaml:"role_duration"`
 
 	// Scheme of the API: https, or http for a simulator. Default https.
 	Scheme string `yaml:"scheme"`
@@ -58,7 +73,7 @@ type AccountConfig struct {
 	FastInterval model.Duration `yaml:"fast_interval"`
 	// NormalInterval is the interval of metrics in the normal lane. Default 300 s.
 	NormalInterval model.Duration `yaml:"normal_interval"`
-	// InventoryInterval is the interval of the list of instances. Default 300 s.
+	// InventoryInterval is the interval of the lists of resources. Default 300 s.
 	InventoryInterval model.Duration `yaml:"inventory_interval"`
 
 	// Overlap is how far each poll looks back before the end of the last one.
@@ -73,15 +88,42 @@ type AccountConfig struct {
 
 	// CallTimeout of one API call. Default 10 s.
 	CallTimeout model.Duration `yaml:"call_timeout"`
-	// CallsPerSecond of one API of this account. Default 20.
+	// CallsPerSecond of one API of this account, or the API's documented limit if
+	// that is lower. Default 20.
 	CallsPerSecond float64 `yaml:"calls_per_second"`
-	// CallsPerMonth is the account's quota of metric queries, for the forecast.
-	// Default 1,000,000, the free quota.
+	// APICallsPerSecond replaces both for single APIs
+	// ("Actiontrail.LookupEvents": 1). Default none.
+	APICallsPerSecond map[string]float64 `yaml:"api_calls_per_second"`
+	// CallsPerMonth is the account's quota of metric queries. When all polls
+	// would exceed it, metrics without a contract row are polled less often, then
+	// not at all, and contract rows last. Default 1,000,000, the free quota.
 	CallsPerMonth int64 `yaml:"calls_per_month"`
 
-	// TagLabels maps keys of tags to labels of aliyun_ecs_info ("负责人": owner).
+	// Inventory lists the products whose resources are listed: alb, cdn, drds, ecs,
+	// eip, es-cloud, kvstore, memcache, mongodb, oss, rds, slb. Each list is one
+	// action with its own permission. Default: those of products that have one.
+	Inventory []string `yaml:"inventory"`
+	// AssetFile tells what people know of resources: by id name, purpose, owner,
+	// contact, environment, entered, modules. It wins over tags. Default none.
+	AssetFile string `yaml:"asset_file"`
+	// TagLabels maps keys of tags to labels of the info series ("负责人": owner).
 	// Other tags with ASCII keys become tag_<key>. Default none.
 	TagLabels map[string]string `yaml:"tag_labels"`
+
+	// Performance says how RDS' own counters are read.
+	Performance PerformanceConfig `yaml:"performance"`
+	// CDNRequests says how the requests of CDN domains are counted.
+	CDNRequests CDNRequestsConfig `yaml:"cdn_requests"`
+	// Events says which events, backups and security findings are read.
+	Events EventsConfig `yaml:"events"`
+	// Cost says whether balance and bill are read.
+	Cost CostConfig `yaml:"cost"`
+}
+
+// infoLabels are taken; a tag cannot become one of them.
+var infoLabels = []string{
+	model.MetricNameLabel, "customer", "product", "region", "instance", "name", "zone", "instance_type", "class", "os",
+	"engine", "version", "storage_gb", "private_ip", "public_ip", "endpoint", "vpc",
 }
 
 // DefaultConfig has no accounts.
@@ -102,6 +144,8 @@ func DefaultAccount() AccountConfig {
 		CallTimeout:       model.Duration(10 * time.Second),
 		CallsPerSecond:    20,
 		CallsPerMonth:     1_000_000,
+		RoleSessionName:   "watchkeeper",
+		RoleDuration:      model.Duration(time.Hour),
 	}
 }
 
@@ -126,6 +170,7 @@ func (a AccountConfig) WithDefaults() AccountConfig {
 		{&a.FillIn, d.FillIn},
 		{&a.CatchUp, d.CatchUp},
 		{&a.CallTimeout, d.CallTimeout},
+		{&a.RoleDuration, d.RoleDuration},
 	} {
 		if *f.field == 0 {
 			*f.field = f.standard
@@ -137,6 +182,11 @@ func (a AccountConfig) WithDefaults() AccountConfig {
 	if a.CallsPerMonth == 0 {
 		a.CallsPerMonth = d.CallsPerMonth
 	}
+	if a.RoleSessionName == "" {
+		a.RoleSessionName = d.RoleSessionName
+	}
+	a.Performance, a.CDNRequests = a.Performance.withDefaults(), a.CDNRequests.withDefaults()
+	a.Events, a.Cost = a.Events.withDefaults(), a.Cost.withDefaults()
 	return a
 }
 
@@ -159,6 +209,7 @@ func (c Config) Validate() error {
 var (
 	accountPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 	regionPattern  = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)+$`)
+	apiPattern     = regexp.MustCompile(`^[A-Za-z-]+\.[A-Za-z]+$`)
 	tagPattern     = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 )
 
@@ -195,10 +246,13 @@ func (a AccountConfig) validate() error {
 			return fmt.Errorf("tag_labels.%s: %q cannot be a label here", tag, label)
 		}
 	}
-	return errors.Join(a.validateKey(), a.validateTimes())
+	return errors.Join(a.validateKey(), a.validateRole(), a.validateTimes(), a.Performance.validate(), a.CDNRequests.validate(), a.Events.validate(), a.Cost.validate())
 }
 
 func (a AccountConfig) validateKey() error {
+	if a.ECSRole != "" {
+		return a.validateECSRole()
+	}
 	for _, k := range []struct {
 		name  string
 		forms []string
@@ -238,6 +292,14 @@ func (a AccountConfig) validateTimes() error {
 	}
 	if !(a.CallsPerSecond > 0 && a.CallsPerSecond <= 100) {
 		return fmt.Errorf("calls_per_second: %v: want above 0, at most 100", a.CallsPerSecond)
+	}
+	for name, r := range a.APICallsPerSecond {
+		if !apiPattern.MatchString(name) {
+			return fmt.Errorf("api_calls_per_second: %q: want Product.Action such as Cms.DescribeMetricList", name)
+		}
+		if !(r > 0 && r <= 1000) {
+			return fmt.Errorf("api_calls_per_second.%s: %v: want above 0, at most 1000", name, r)
+		}
 	}
 	if a.CallsPerMonth < 1 {
 		return fmt.Errorf("calls_per_month: %d: want at least 1", a.CallsPerMonth)

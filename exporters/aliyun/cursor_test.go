@@ -96,11 +96,11 @@ func TestGoneInstancesSeriesEndOnceAndCanComeBack(t *testing.T) {
 	cloud := &fakeClient{now: func() time.Time { return now }, points: points}
 	sink := &memorySink{}
 	c := cpuCollector(t, cloud, known(minute(0)), nil)
-	c.presence = newPresence()
+	c.presence = NewPresence()
 	collect := func(n int, listed ...string) {
 		t.Helper()
 		now = atMinute(n)
-		c.presence.list(now, listed)
+		c.presence.List(now, listed)
 		if err := c.Collect(t.Context(), now, sink); err != nil {
 			t.Fatal(err)
 		}

@@ -85,7 +85,7 @@ func (e *Error) hint() string {
 	case ErrAuth:
 		return e.authHint()
 	case ErrForbidden:
-		return "give the RAM user the policies AliyunCloudMonitorReadOnlyAccess and AliyunECSReadOnlyAccess"
+		return "give the RAM user AliyunCloudMonitorReadOnlyAccess for metrics and the product's read-only policy for its lists, or ReadOnlyAccess"
 	case ErrThrottled:
 		return "lower calls_per_second or lengthen interval; the limit is shared by everything that uses this account"
 	case ErrQuota:

@@ -28,14 +28,13 @@ type fakePoint struct {
 	value     float64
 }
 
-// fakeClient is a cloud whose points and instances a test lists.
+// fakeClient is a cloud whose points a test lists.
 type fakeClient struct {
 	Client
 
-	now       func() time.Time
-	points    []fakePoint
-	instances []Instance
-	pageSize  int
+	now      func() time.Time
+	points   []fakePoint
+	pageSize int
 	// fail is asked before each call with the number of calls so far.
 	fail    func(call int) error
 	queries []MetricQuery
@@ -69,22 +68,6 @@ func page(found []map[string]any, token string, size int) (MetricPage, error) {
 	}
 	text, err := json.Marshal(append([]map[string]any{}, found[from:to]...))
 	return MetricPage{Datapoints: string(text), NextToken: next}, err
-}
-
-func (f *fakeClient) Instances(ctx context.Context, q InstanceQuery) (InstancePage, error) {
-	f.calls++
-	if f.fail != nil {
-		if err := f.fail(f.calls); err != nil {
-			return InstancePage{}, err
-		}
-	}
-	from, _ := strconv.Atoi(q.NextToken)
-	to := min(from+q.Length, len(f.instances))
-	next := ""
-	if to < len(f.instances) {
-		next = strconv.Itoa(to)
-	}
-	return InstancePage{Instances: f.instances[from:to], NextToken: next}, nil
 }
 
 // memorySink keeps what it was given, and refuses when fail says so.

@@ -14,11 +14,11 @@ const (
 	goneDelay = 10 * time.Minute
 )
 
-// presence brings together what two sources say of a product's instances in
+// Presence brings together what two sources say of a product's instances in
 // one region: the inventory and the points. An instance has ended only when
 // both agree; an empty list, which is also the answer to a missing permission,
 // says nothing. Several collectors use it at once.
-type presence struct {
+type Presence struct {
 	mu        sync.Mutex
 	answers   int                  // whole, non-empty lists so far
 	firstList time.Time            // time of the first of them
@@ -31,12 +31,13 @@ type listed struct {
 	absent time.Time // time of the first list after it that lacked it; zero: none
 }
 
-func newPresence() *presence {
-	return &presence{listed: map[string]listed{}, newest: map[string]time.Time{}}
+// NewPresence knows nothing yet.
+func NewPresence() *Presence {
+	return &Presence{listed: map[string]listed{}, newest: map[string]time.Time{}}
 }
 
-// list takes a whole answer of the inventory.
-func (p *presence) list(at time.Time, ids []string) {
+// List takes a whole answer of the inventory.
+func (p *Presence) List(at time.Time, ids []string) {
 	if len(ids) == 0 {
 		return
 	}
@@ -57,19 +58,19 @@ func (p *presence) list(at time.Time, ids []string) {
 	}
 }
 
-// point notes an instance's newest point.
-func (p *presence) point(id string, t time.Time) {
+// Point notes an instance's newest point. Before the first list nothing needs it.
+func (p *Presence) Point(id string, t time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if t.After(p.newest[id]) {
+	if p.answers > 0 && t.After(p.newest[id]) {
 		p.newest[id] = t
 	}
 }
 
-// gone reports whether both sources agree that the instance has ended: it was
+// Gone reports whether both sources agree that the instance has ended: it was
 // absent from goneAnswers lists in a row, and no point of it is newer than the
 // first of them.
-func (p *presence) gone(id string, at time.Time) bool {
+func (p *Presence) Gone(id string, at time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l, known := p.listed[id]
@@ -82,8 +83,8 @@ func (p *presence) gone(id string, at time.Time) bool {
 		!p.newest[id].After(l.absent)
 }
 
-// forget drops what is known of an instance that has ended long ago.
-func (p *presence) forget(before time.Time) {
+// Forget drops what is known of an instance that has ended long ago.
+func (p *Presence) Forget(before time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for id, t := range p.newest {

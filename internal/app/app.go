@@ -25,6 +25,8 @@ import (
 	"watchkeeper/alertrouter/incident"
 	"watchkeeper/exporters"
 	"watchkeeper/exporters/aliyun"
+	"watchkeeper/exporters/heartbeat"
+	"watchkeeper/exporters/scrape"
 	"watchkeeper/internal/api"
 	"watchkeeper/internal/config"
 	"watchkeeper/internal/datadir"
@@ -67,7 +69,9 @@ type App struct {
 	router      *alertrouter.Router
 	pipeline    *Pipeline
 	jobs        *exporters.Scheduler
+	scrapes     *scrape.Manager
 	budgets     *aliyun.Budgets
+	heartbeats  *heartbeat.Registry
 	write       *ingest.Writer
 	queries     *promql.Engine // people's
 	ruleQueries *promql.Engine // plain rules'; they do not wait for people's
@@ -77,6 +81,8 @@ type App struct {
 
 	apiListener    net.Listener
 	ingestListener net.Listener // nil when off
+
+	stateFolder string // of what collectors remember; empty: stateFolder
 
 	removal removal // what the configuration at the start asks for
 
@@ -106,6 +112,8 @@ func New(cfg *config.Config, opts Options) (a *App, err error) {
 			err = errors.Join(err, a.Close())
 		}
 	}()
+	a.heartbeats = heartbeat.NewRegistry(filepath.Join(cfg.DataDir, stateFolder))
+	a.declareHeartbeats(cfg)
 	w, err := a.build(cfg)
 	if err != nil {
 		return a, err
@@ -120,6 +128,7 @@ func New(cfg *config.Config, opts Options) (a *App, err error) {
 	if a.dir, err = datadir.Open(cfg.DataDir); err != nil {
 		return a, err
 	}
+	a.budgets.Open(a.dir.Path(callsFile), a.log)
 	if err := a.openStore(cfg); err != nil {
 		return a, err
 	}
@@ -147,6 +156,10 @@ func New(cfg *config.Config, opts Options) (a *App, err error) {
 	}
 	a.jobs = exporters.NewScheduler(sink{a.pipeline}, a.set, a.log)
 	if err := a.jobs.Apply(w.jobs); err != nil {
+		return a, err
+	}
+	a.scrapes = scrape.New(sink{a.pipeline}, a.set, a.log)
+	if err := a.scrapes.Apply(w.scrapes); err != nil {
 		return a, err
 	}
 	return a, a.buildServers(cfg)
@@ -201,7 +214,7 @@ func (a *App) buildServers(cfg *config.Config) error {
 	sc := ingest.DefaultServerConfig()
 	sc.ListenAddress = cfg.Ingest.Listen
 	if a.ingestListener != nil {
-		if a.ingest, err = ingest.NewServer(sc, cfg.Ingest.Limits.MaxBodyBytes, a.write.FastHTTP(a.sender), a.log); err != nil {
+		if a.ingest, err = ingest.NewServer(sc, cfg.Ingest.Limits.MaxBodyBytes, a.ingestHandler(), a.log); err != nil {
 			return err
 		}
 	}
@@ -239,6 +252,9 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	g.Go(func() error { return a.router.Run(ctx) })
 	g.Go(func() error { return a.jobs.Run(ctx) })
+	g.Go(func() error { return a.budgets.Run(ctx, a.log) })
+	g.Go(func() error { return a.scrapes.Run(ctx) })
+	g.Go(func() error { return a.keepScraped(ctx) })
 	g.Go(func() error { return a.plain.Run(ctx) })
 	g.Go(func() error { return a.keepTime(ctx) })
 	g.Go(func() error { return a.keepCoverage(ctx) })
@@ -246,6 +262,9 @@ func (a *App) Run(ctx context.Context) error {
 	a.log.Info("watchkeeper is ready", "url", a.URL(), "data", a.dir.Path(), "rules", countRules(a.rules()))
 	context.AfterFunc(ctx, func() { a.log.Info("stopping") })
 	err := g.Wait()
+	if saveErr := a.budgets.Save(); saveErr != nil {
+		a.log.Warn("calls of the month not saved", "err", saveErr)
+	}
 	a.setReady(false)
 	a.log.Info("stopped")
 	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
@@ -362,6 +381,9 @@ func (a *App) Close() error {
 	}
 	closeListener(a.apiListener)
 	closeListener(a.ingestListener)
+	if a.scrapes != nil {
+		errs = append(errs, a.scrapes.Apply(nil)) // of an App that never ran
+	}
 	if a.verdicts != nil {
 		errs = append(errs, a.verdicts.Close())
 	}

@@ -21,18 +21,27 @@ import (
 	"watchkeeper/alertrouter"
 	"watchkeeper/exporters"
 	"watchkeeper/exporters/aliyun"
+	"watchkeeper/exporters/aliyun/cost"
+	"watchkeeper/exporters/aliyun/events"
+	"watchkeeper/exporters/aliyun/inventory"
 	"watchkeeper/exporters/aliyun/sdk"
+	"watchkeeper/exporters/heartbeat"
 	"watchkeeper/exporters/host"
 	"watchkeeper/exporters/middleware"
 	"watchkeeper/exporters/probe"
 	"watchkeeper/exporters/process"
+	"watchkeeper/exporters/scrape"
 	"watchkeeper/internal/config"
 	"watchkeeper/internal/ingest"
 	"watchkeeper/ruleset"
+	"watchkeeper/ruleset/aliyunaccount"
 	"watchkeeper/ruleset/contract"
 	"watchkeeper/ruleset/dbpolicy"
+	"watchkeeper/ruleset/expiry"
 	"watchkeeper/ruleset/override"
 	"watchkeeper/ruleset/promrules"
+	"watchkeeper/ruleset/vantage"
+	watchpack "watchkeeper/ruleset/watch"
 	"watchkeeper/slo"
 )
 
@@ -47,6 +56,7 @@ type world struct {
 	*loadedRules
 	plain   promrules.Config
 	jobs    []exporters.Job
+	scrapes []scrape.Job
 	senders map[string]ingest.Sender
 	routing alertrouter.Config
 
@@ -60,13 +70,14 @@ type Summary struct{ Customers, Collectors, Rules, Contracts int }
 // opening anything: what 'watchkeeper check' does.
 func Check(cfg *config.Config, log *slog.Logger) (Summary, error) {
 	a := &App{log: log, set: metrics.NewSet(), now: time.Now, cfg: cfg}
+	a.heartbeats = heartbeat.NewRegistry(filepath.Join(cfg.DataDir, stateFolder))
 	defer a.set.UnregisterAllMetrics()
 	w, err := a.build(cfg)
 	if err != nil {
 		return Summary{}, err
 	}
 	_, err = ruleset.New(cfg.Rules.Engine, w.groups, nil, nil, nil, a.set, log)
-	return Summary{Customers: len(cfg.Customers), Collectors: len(w.jobs), Rules: countRules(w.groups), Contracts: w.contracts}, err
+	return Summary{Customers: len(cfg.Customers), Collectors: len(w.jobs) + len(w.scrapes), Rules: countRules(w.groups), Contracts: w.contracts}, err
 }
 
 // build makes the world of a configuration; it starts and opens nothing.
@@ -85,6 +96,9 @@ func (a *App) build(cfg *config.Config) (*world, error) {
 		return nil, err
 	}
 	if w.jobs, err = a.buildJobs(cfg); err != nil {
+		return nil, err
+	}
+	if w.scrapes, err = buildScrapes(cfg); err != nil {
 		return nil, err
 	}
 	if w.routing, err = a.buildRouting(cfg); err != nil {
@@ -134,6 +148,7 @@ func readRules(cfg *config.Config, now time.Time) (*loadedRules, error) {
 		}
 		r.groups = append(r.groups, groups...)
 	}
+	r.groups = giveWay(r.groups, vantage.File)
 	for i, pattern := range cfg.Rules.Files {
 		names, err := glob(cfg, fmt.Sprintf("rules.files[%d]", i), pattern)
 		if err != nil {
@@ -159,9 +174,17 @@ func readPack(cfg *config.Config, pack string) ([]ruleset.Group, error) {
 	switch pack {
 	case dbpolicy.Name:
 		return dbpolicy.Groups(cfg.Rules.DatabasePolicy)
+	case aliyunaccount.Name:
+		return aliyunaccount.Groups(cfg.Rules.AliyunAccount)
+	case vantage.Name:
+		return vantage.Groups()
+	case watchpack.Name:
+		return watchpack.Groups()
+	case expiry.Name:
+		return expiry.Groups()
 	case contract.Name:
 	default:
-		return nil, fmt.Errorf("no pack %q; shipped are %q and %q", pack, contract.Name, dbpolicy.Name)
+		return nil, fmt.Errorf("no pack %q; shipped are %q, %q, %q, %q, %q and %q", pack, contract.Name, dbpolicy.Name, aliyunaccount.Name, vantage.Name, watchpack.Name, expiry.Name)
 	}
 	files, err := contract.Pack(cfg.Rules.Literal...)
 	if err != nil {
@@ -231,12 +254,12 @@ func (a *App) buildJobs(cfg *config.Config) ([]exporters.Job, error) {
 			jobs = append(jobs, exporters.Job{Kind: "host", Collector: c, Interval: time.Duration(cu.Host.Interval), Revision: revision(cu.Host.Config)})
 		}
 		if cu.Probes != nil {
-			cs, err := probe.New(cu.Name, resolveCAs(cfg, cu.Probes.Config), a.set, a.log)
+			cs, err := probe.New(cu.Name, cu.Probes.Config, a.set, a.log)
 			if err != nil {
 				return nil, fmt.Errorf("%s.probes: %w", path, err)
 			}
 			for _, c := range cs {
-				jobs = append(jobs, exporters.Job{Kind: "probe", Collector: c, Interval: c.Interval(), Revision: revision(cu.Probes.Config)})
+				jobs = append(jobs, exporters.Job{Kind: probe.Kind, Collector: c, Interval: c.Interval(), Timeout: c.Timeout(), Revision: cu.Probes.Revision()})
 			}
 		}
 		if cu.Processes != nil {
@@ -246,7 +269,12 @@ func (a *App) buildJobs(cfg *config.Config) ([]exporters.Job, error) {
 			}
 			jobs = append(jobs, exporters.Job{Kind: process.Kind, Collector: c, Interval: time.Duration(cu.Processes.Interval), Revision: revision(cu.Processes.Config)})
 		}
-		js, err := middleware.Jobs(cu.Name, cu.Middleware, a.set, a.log)
+		js, err := a.onHostJobs(cfg, cu)
+		if err != nil {
+			return nil, fmt.Errorf("%s.%w", path, err)
+		}
+		jobs = append(jobs, js...)
+		js, err = middleware.Jobs(cu.Name, cu.Middleware, a.set, a.log)
 		if err != nil {
 			return nil, fmt.Errorf("%s.middleware: %w", path, err)
 		}
@@ -259,6 +287,18 @@ func (a *App) buildJobs(cfg *config.Config) ([]exporters.Job, error) {
 		}
 		for _, acc := range accounts {
 			jobs = append(jobs, acc.Jobs()...)
+			jobs = append(jobs, events.Jobs(acc)...)
+			jobs = append(jobs, cost.Jobs(acc)...)
+			listed, err := inventory.Jobs(acc, a.recall)
+			if err != nil {
+				return nil, fmt.Errorf("%s.aliyun: %w", path, err)
+			}
+			jobs = append(jobs, listed...)
+			counters, err := counterJobs(acc)
+			if err != nil {
+				return nil, fmt.Errorf("%s.aliyun: %w", path, err)
+			}
+			jobs = append(jobs, counters...)
 		}
 	}
 	return jobs, nil
@@ -272,15 +312,6 @@ func revision(cfg any) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// resolveCAs makes the CA files of probes relative to the configuration file.
-func resolveCAs(cfg *config.Config, c probe.Config) probe.Config {
-	c.Targets = slices.Clone(c.Targets)
-	for i := range c.Targets {
-		c.Targets[i].HTTP.CAFile = cfg.Path(c.Targets[i].HTTP.CAFile)
-	}
-	return c
-}
-
 // resolvePaths makes the files of an Aliyun configuration relative to the
 // configuration file.
 func resolvePaths(cfg *config.Config, c aliyun.Config) aliyun.Config {
@@ -292,6 +323,11 @@ func resolvePaths(cfg *config.Config, c aliyun.Config) aliyun.Config {
 		a.AccessKeyIDFile = cfg.Path(a.AccessKeyIDFile)
 		a.AccessKeySecretFile = cfg.Path(a.AccessKeySecretFile)
 		a.SecurityTokenFile = cfg.Path(a.SecurityTokenFile)
+		a.Performance.KeyFiles = slices.Clone(a.Performance.KeyFiles)
+		for i, f := range a.Performance.KeyFiles {
+			a.Performance.KeyFiles[i] = cfg.Path(f)
+		}
+		a.AssetFile = cfg.Path(a.AssetFile)
 		out.Accounts = append(out.Accounts, a)
 	}
 	return out
@@ -418,6 +454,10 @@ func (a *App) reload(ctx context.Context) error {
 	if err := a.jobs.Apply(w.jobs); err != nil {
 		return errors.Join(err, a.plain.Update(oldWorld.plain, oldWorld.files), a.engine.Reload(ctx, oldWorld.groups, a.now()), a.router.Reload(oldWorld.routing))
 	}
+	if err := a.scrapes.Apply(w.scrapes); err != nil {
+		return errors.Join(err, a.jobs.Apply(oldWorld.jobs), a.plain.Update(oldWorld.plain, oldWorld.files), a.engine.Reload(ctx, oldWorld.groups, a.now()), a.router.Reload(oldWorld.routing))
+	}
+	a.declareHeartbeats(cfg)
 	a.mu.Lock()
 	a.cfg, a.loaded, a.senders = cfg, w.loadedRules, w.senders
 	a.mu.Unlock()
@@ -426,7 +466,7 @@ func (a *App) reload(ctx context.Context) error {
 		// watches go to no-data instead of ended.
 		a.log.Error("reload: after the swap", "err", err)
 	}
-	a.log.Info("configuration reloaded", "rules", countRules(w.groups), "collectors", len(w.jobs))
+	a.log.Info("configuration reloaded", "rules", countRules(w.groups), "collectors", len(w.jobs)+len(w.scrapes))
 	return nil
 }
 

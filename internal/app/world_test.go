@@ -55,7 +55,7 @@ func TestPacksAndOverrides(t *testing.T) {
 	if cfg, err = config.Load(filepath.Join(dir, "wk.yml")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readRules(cfg, end); err == nil || err.Error() != `rules.packs[0]: no pack "contrct"; shipped are "contract" and "database-policy"` {
+	if _, err := readRules(cfg, end); err == nil || err.Error() != `rules.packs[0]: no pack "contrct"; shipped are "contract", "database-policy", "aliyun-account", "vantage", "watch" and "expiry"` {
 		t.Errorf("got %v", err)
 	}
 }

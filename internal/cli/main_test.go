@@ -105,12 +105,18 @@ type daemon struct {
 	log strings.Builder
 }
 
-var readyLine = regexp.MustCompile(`msg="watchkeeper is ready" url=(\S+)`)
+var readyLine = regexp.MustCompile(`msg="\w+ is ready" url=(\S+)`)
 
 // start runs 'watchkeeper serve' and waits until it is ready.
 func start(t *testing.T, dir string, args ...string) *daemon {
 	t.Helper()
-	d := &daemon{t: t, cmd: program(t, dir, append([]string{"serve", "--config", "watchkeeper.yml"}, args...)...), ended: make(chan struct{})}
+	return launch(t, dir, append([]string{"serve", "--config", "watchkeeper.yml"}, args...)...)
+}
+
+// launch runs a command that goes on until it is stopped, and waits until it is ready.
+func launch(t *testing.T, dir string, args ...string) *daemon {
+	t.Helper()
+	d := &daemon{t: t, cmd: program(t, dir, args...), ended: make(chan struct{})}
 	stderr, err := d.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -67,6 +67,7 @@ Exit codes: 0 done, 1 failed or the answer is bad, 2 wrong usage or configuratio
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		newServe(version),
+		newExporter(),
 		newCheck(),
 		newDemo(version),
 		newImport(),
@@ -75,6 +76,8 @@ Exit codes: 0 done, 1 failed or the answer is bad, 2 wrong usage or configuratio
 		newSLO(),
 		newDashboards(),
 		newLoadtest(),
+		newAliyun(),
+		newCustomer(),
 		newSim(),
 		newVersion(version),
 	)

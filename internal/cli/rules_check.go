@@ -12,9 +12,13 @@ import (
 	"watchkeeper/exporters/aliyun/catalog"
 	"watchkeeper/internal/table"
 	"watchkeeper/ruleset"
+	"watchkeeper/ruleset/aliyunaccount"
 	"watchkeeper/ruleset/contract"
 	"watchkeeper/ruleset/dbpolicy"
+	"watchkeeper/ruleset/expiry"
 	"watchkeeper/ruleset/lint"
+	"watchkeeper/ruleset/vantage"
+	"watchkeeper/ruleset/watch"
 )
 
 func newRulesCheck() *cobra.Command {
@@ -94,15 +98,19 @@ func lintConfig() (lint.Config, error) {
 			periods[m.Name] = max(periods[m.Name], time.Duration(m.Period())*time.Second)
 		}
 	}
+	counted, err := countedMetrics(cat)
+	if err != nil {
+		return lint.Config{}, err
+	}
 	return lint.Config{
 		Period: func(metric string) (time.Duration, bool) { d, ok := periods[metric]; return d, ok },
 		Delivered: func(metric string) bool {
 			_, cloud := periods[metric]
 			_, policy := dbpolicy.Lookup(metric)
-			return cloud || policy || strings.HasPrefix(metric, ownPrefix)
+			return cloud || policy || counted[metric] || aliyunaccount.Reads(metric) || strings.HasPrefix(metric, ownPrefix)
 		},
 		Shipped: func(file string) bool {
-			return strings.HasPrefix(file, contract.Name+"/") || strings.HasPrefix(file, dbpolicy.Name)
+			return strings.HasPrefix(file, contract.Name+"/") || strings.HasPrefix(file, dbpolicy.Name) || file == aliyunaccount.File || file == vantage.File || file == watch.File || file == expiry.File
 		},
 	}, nil
 }

@@ -19,10 +19,12 @@ import (
 	"watchkeeper/exporters/middleware"
 	"watchkeeper/exporters/probe"
 	"watchkeeper/exporters/process"
+	"watchkeeper/exporters/scrape"
 	"watchkeeper/internal/ingest"
 	"watchkeeper/internal/storage"
 	"watchkeeper/internal/strictyaml"
 	"watchkeeper/ruleset"
+	"watchkeeper/ruleset/aliyunaccount"
 	"watchkeeper/ruleset/dbpolicy"
 	"watchkeeper/ruleset/promrules"
 )
@@ -111,7 +113,10 @@ type OpenSender struct {
 
 // Rules says by which rules samples are judged.
 type Rules struct {
-	// Packs are shipped rule packs: contract, database-policy. Default [contract].
+	// Packs are shipped rule packs: contract; database-policy; aliyun-account; vantage, whose rules
+	// for targets of several vantage points take the places of the contract's;
+	// watch, which tells when an account's calls run out; expiry, which warns before
+	// resources and certificates expire. Default [contract].
 	Packs []string `yaml:"packs"`
 	// Literal names contract rows whose literal threshold is judged instead of
 	// the shipped deviation. Default none.
@@ -121,6 +126,8 @@ type Rules struct {
 	// DatabasePolicy holds the thresholds of the pack database-policy, which the
 	// contract leaves to each customer.
 	DatabasePolicy dbpolicy.Config `yaml:"database_policy"`
+	// AliyunAccount holds the thresholds of the pack aliyun-account.
+	AliyunAccount aliyunaccount.Config `yaml:"aliyun_account"`
 	// Overrides is a file of changes to rules for one customer or resource, each
 	// with owner, reason and end. Default none.
 	Overrides string `yaml:"overrides"`
@@ -137,7 +144,7 @@ type Customer struct {
 	Name string `yaml:"name"`
 	// Host watches the host that this server runs on.
 	Host *Host `yaml:"host"`
-	// Probes are ports and URLs.
+	// Probes are ports, URLs, name servers and addresses that are looked at from here.
 	Probes *Probes `yaml:"probes"`
 	// Aliyun are Alibaba Cloud accounts.
 	Aliyun aliyun.Config `yaml:"aliyun"`
@@ -146,6 +153,13 @@ type Customer struct {
 	// Middleware are servers that this process reads: web servers, databases,
 	// queues. docs/exporters.md explains each product.
 	Middleware middleware.Config `yaml:"middleware"`
+	// ScrapeConfigs are scrape configurations in Prometheus's own format, for any
+	// exporter: static, file and HTTP discovery, relabelling. Credentials stand in
+	// files. Defaults: scrape_interval 30s, scrape_timeout 10s, body_size_limit
+	// 16MB, sample_limit 50000, target_limit 1000.
+	ScrapeConfigs []yaml.Node `yaml:"scrape_configs"`
+	// OnHost is what is read on this host besides its own figures.
+	OnHost `yaml:",inline"`
 }
 
 // Processes is the configuration of the process collector with its defaults.
@@ -186,7 +200,7 @@ func base() Config {
 		API:     Listener{Listen: "127.0.0.1:9370", MaxConnections: 512, MaxQueries: 8, MaxQuerySamples: 5_000_000},
 		Ingest:  Ingest{Listen: "127.0.0.1:9371", Limits: ingest.DefaultConfig()},
 		Storage: storage.DefaultConfig(),
-		Rules:   Rules{Packs: []string{"contract"}, Engine: ruleset.DefaultConfig(), Plain: promrules.DefaultConfig()},
+		Rules:   Rules{Packs: []string{"contract"}, Engine: ruleset.DefaultConfig(), AliyunAccount: aliyunaccount.DefaultConfig(), Plain: promrules.DefaultConfig()},
 
 		AlertRouter: alertrouter.DefaultConfig(),
 	}
@@ -219,6 +233,10 @@ func Parse(name string, b []byte) (*Config, error) {
 	c.DataDir = c.Path(c.DataDir)
 	for i := range c.Customers {
 		c.Customers[i].Middleware.ResolvePaths(c.Path)
+		c.Customers[i].resolvePaths(c.Path)
+		if p := c.Customers[i].Probes; p != nil {
+			p.ResolvePaths(c.Path)
+		}
 		if p := c.Customers[i].Processes; p != nil {
 			p.ResolvePaths(c.Path)
 		}
@@ -274,6 +292,9 @@ func (c *Config) Validate() error {
 	if err := c.Rules.DatabasePolicy.Validate(); err != nil {
 		return prefixed("rules.database_policy", err)
 	}
+	if err := c.Rules.AliyunAccount.Validate(); err != nil {
+		return prefixed("rules.aliyun_account", err)
+	}
 	if err := c.Rules.Plain.Validate(); err != nil {
 		return prefixed("rules.plain", err)
 	}
@@ -313,7 +334,13 @@ func (cu Customer) validate() error {
 			return prefixed("processes", err)
 		}
 	}
+	if err := cu.validateOnHost(); err != nil {
+		return err
+	}
 	if err := prefixed("middleware", cu.Middleware.Validate()); err != nil {
+		return err
+	}
+	if _, err := scrape.Jobs(cu.Name, cu.ScrapeConfigs, ""); err != nil {
 		return err
 	}
 	return prefixed("aliyun", cu.Aliyun.Validate())

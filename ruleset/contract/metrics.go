@@ -44,6 +44,9 @@ const (
 	ProductPing          = "ping"
 	ProductWebsite       = "website"
 	ProductPort          = "port"
+	ProductUDP           = "udp"     // a UDP port
+	ProductDNS           = "dns"     // a question to a name server
+	ProductVantage       = "vantage" // a place from which probes look
 	ProductApache        = "apache"
 	ProductNginx         = "nginx"
 	ProductPHP           = "php"
@@ -70,6 +73,24 @@ const (
 	AliyunECSInfo                     = "aliyun_ecs_info"
 	AliyunECSRunning                  = "aliyun_ecs_running"
 	AliyunECSExpiryTimestampSeconds   = "aliyun_ecs_expiry_timestamp_seconds"
+
+	AliyunRDSInfo           = "aliyun_rds_info"
+	AliyunSLBInfo           = "aliyun_slb_info"
+	AliyunALBInfo           = "aliyun_alb_info"
+	AliyunKVStoreInfo       = "aliyun_kvstore_info"
+	AliyunMemcacheInfo      = "aliyun_memcache_info"
+	AliyunMongoDBInfo       = "aliyun_mongodb_info"
+	AliyunDRDSInfo          = "aliyun_drds_info"
+	AliyunCDNInfo           = "aliyun_cdn_info"
+	AliyunElasticsearchInfo = "aliyun_elasticsearch_info"
+	AliyunEIPInfo           = "aliyun_eip_info"
+	AliyunOSSInfo           = "aliyun_oss_info"
+
+	AliyunResources                         = "aliyun_resources"
+	AliyunResourceRunning                   = "aliyun_resource_running"
+	AliyunResourceExpiryTimestampSeconds    = "aliyun_resource_expiry_timestamp_seconds"
+	AliyunResourceCreatedTimestampSeconds   = "aliyun_resource_created_timestamp_seconds"
+	AliyunResourceFirstSeenTimestampSeconds = "aliyun_resource_first_seen_timestamp_seconds"
 
 	AliyunRDSConnectionUtilizationPercent = "aliyun_rds_connection_utilization_percent"
 	AliyunRDSReplicaLagSeconds            = "aliyun_rds_replica_lag_seconds"
@@ -176,12 +197,29 @@ const (
 	ProbeICMPRoundTripSeconds        = "probe_icmp_round_trip_seconds"
 	ProbeTCPCode                     = "probe_tcp_code"
 	ProbeTCPConnectDurationSeconds   = "probe_tcp_connect_duration_seconds"
+	ProbeTCPExchangeDurationSeconds  = "probe_tcp_exchange_duration_seconds"
+	ProbeUDPCode                     = "probe_udp_code"
+	ProbeUDPExchangeDurationSeconds  = "probe_udp_exchange_duration_seconds"
+	ProbeDNSCode                     = "probe_dns_code"
+	ProbeDNSDurationSeconds          = "probe_dns_duration_seconds"
+	ProbeDNSAnswers                  = "probe_dns_answers"
 	ProbeHTTPCode                    = "probe_http_code"
 	ProbeHTTPStatusCode              = "probe_http_status_code"
 	ProbeHTTPDurationSeconds         = "probe_http_duration_seconds"
 	ProbeHTTPPhaseDurationSeconds    = "probe_http_phase_duration_seconds"
 	ProbeHTTPBodyBytes               = "probe_http_body_bytes"
+	ProbeScriptFailedStep            = "probe_script_failed_step"
+	ProbeScriptStepDurationSeconds   = "probe_script_step_duration_seconds"
 	ProbeTLSNotAfterTimestampSeconds = "probe_tls_not_after_timestamp_seconds"
+
+	ProbeTLSCertificateNotAfterTimestampSeconds = "probe_tls_certificate_not_after_timestamp_seconds"
+
+	ProbeTLSVersion                 = "probe_tls_version"
+	ProbeVantageOK                  = "probe_vantage_ok"
+	ProbeVantageReferencesReached   = "probe_vantage_references_reached"
+	ProbeVantageTargets             = "probe_vantage_targets"
+	ProbeVantageTargetsGood         = "probe_vantage_targets_good"
+	ProbeVantageMeanDurationSeconds = "probe_vantage_mean_duration_seconds"
 )
 
 // Middleware.
@@ -266,7 +304,14 @@ const (
 	cmCDN           = "aliyun/acs_cdn"
 	cmElasticsearch = "aliyun/acs_elasticsearch"
 	ecsInventory    = "aliyun/ecs-inventory"
+	inventory       = "aliyun/inventory"
 )
+
+// assetRecord are labels that a customer's asset file adds to what the cloud tells.
+var assetRecord = dims("purpose", "owner", "contact", "environment", "entered", "modules")
+
+// resourceInfo describes a cloud resource; products lack some of them.
+var resourceInfo = append(dims("name", "zone", "class", "os", "engine", "version", "storage_gb", "private_ip", "public_ip", "endpoint", "vpc"), assetRecord...)
 
 // dims is the list of dimensions besides IdentityLabels.
 func dims(names ...string) []string { return names }
@@ -277,9 +322,27 @@ var metrics = []Metric{
 	{Name: AliyunECSMemoryUtilizationPercent, Type: Gauge, Unit: "percent", Source: cmECS, Help: "Used memory, by the agent."},
 	{Name: AliyunECSIOWaitPercent, Type: Gauge, Unit: "percent", Source: cmECS, Help: "Share of CPU time spent waiting for IO, by the agent."},
 	{Name: AliyunECSInodeUtilizationPercent, Type: Gauge, Unit: "percent", Source: cmECS, Labels: dims("mountpoint", "device"), Help: "Used share of a file system's inodes; mount point or device as for the disk."},
-	{Name: AliyunECSInfo, Type: Gauge, Unit: "1", Source: ecsInventory, Info: []string{"name", "zone", "instance_type", "os", "private_ip", "public_ip", "vpc"}, Help: "1; describes an instance of the inventory."},
+	{Name: AliyunECSInfo, Type: Gauge, Unit: "1", Source: ecsInventory, Info: append([]string{"name", "zone", "instance_type", "os", "private_ip", "public_ip", "vpc"}, assetRecord...), Help: "1; describes an instance of the inventory."},
 	{Name: AliyunECSRunning, Type: Gauge, Unit: "state", Source: ecsInventory, Help: "1 while the instance's status is Running, else 0."},
 	{Name: AliyunECSExpiryTimestampSeconds, Type: Gauge, Unit: "seconds", Source: ecsInventory, Help: "Unix time at which a prepaid instance expires."},
+
+	{Name: AliyunRDSInfo, Type: Gauge, Unit: "1", Source: inventory, Info: resourceInfo, Help: "1; describes an RDS instance."},
+	{Name: AliyunSLBInfo, Type: Gauge, Unit: "1", Source: inventory, Info: resourceInfo, Help: "1; describes a classic load balancer."},
+	{Name: AliyunALBInfo, Type: Gauge, Unit: "1", Source: inventory, Info: resourceInfo, Help: "1; describes an application load balancer."},
+	{Name: AliyunKVStoreInfo, Type: Gauge, Unit: "1", Source: inventory, Info: resourceInfo, Help: "1; describes a Redis instance."},
+	{Name: AliyunMemcacheInfo, Type: Gauge, Unit: "1", Source: inventory, Info: resourceInfo, Help: "1; describes a Memcache instance."},
+	{Name: AliyunMongoDBInfo, Type: Gauge, Unit: "1", Source: inventory, Info: resourceInfo, Help: "1; describes a MongoDB instance."},
+	{Name: AliyunDRDSInfo, Type: Gauge, Unit: "1", Source: inventory, Info: resourceInfo, Help: "1; describes a DRDS instance."},
+	{Name: AliyunCDNInfo, Type: Gauge, Unit: "1", Source: inventory, Info: resourceInfo, Help: "1; describes a CDN domain."},
+	{Name: AliyunElasticsearchInfo, Type: Gauge, Unit: "1", Source: inventory, Info: resourceInfo, Help: "1; describes an Elasticsearch cluster."},
+	{Name: AliyunEIPInfo, Type: Gauge, Unit: "1", Source: inventory, Info: resourceInfo, Help: "1; describes an elastic IP address."},
+	{Name: AliyunOSSInfo, Type: Gauge, Unit: "1", Source: inventory, Info: resourceInfo, Help: "1; describes an OSS bucket."},
+
+	{Name: AliyunResources, Type: Gauge, Unit: "resources", Source: inventory, Labels: dims("account"), Help: "Resources of a product in a region of an account."},
+	{Name: AliyunResourceRunning, Type: Gauge, Unit: "state", Source: inventory, Help: "1 while the resource's status is one in which it works, else 0."},
+	{Name: AliyunResourceExpiryTimestampSeconds, Type: Gauge, Unit: "seconds", Source: inventory, Help: "Unix time at which a prepaid resource expires; no series when it never does."},
+	{Name: AliyunResourceCreatedTimestampSeconds, Type: Gauge, Unit: "seconds", Source: inventory, Help: "Unix time at which the resource was created."},
+	{Name: AliyunResourceFirstSeenTimestampSeconds, Type: Gauge, Unit: "seconds", Source: inventory, Help: "Unix time of the first list that had the resource."},
 
 	{Name: AliyunRDSConnectionUtilizationPercent, Type: Gauge, Unit: "percent", Source: cmRDS, Help: "Connections in use, of the instance's limit."},
 	{Name: AliyunRDSReplicaLagSeconds, Type: Gauge, Unit: "seconds", Source: cmRDS, Help: "Delay of a read-only instance behind its primary."},
@@ -379,6 +442,21 @@ var metrics = []Metric{
 	{Name: ProbeHTTPDurationSeconds, Type: Gauge, Unit: "seconds", Source: "probe", Labels: dims("target", "vantage"), Help: "Time from the look-up of the name to the end of the body."},
 	{Name: ProbeHTTPPhaseDurationSeconds, Type: Gauge, Unit: "seconds", Source: "probe", Labels: dims("target", "vantage", "phase"), Help: "Time of a phase: resolve, connect, tls, processing, transfer."},
 	{Name: ProbeHTTPBodyBytes, Type: Gauge, Unit: "bytes", Source: "probe", Labels: dims("target", "vantage"), Help: "Size of the body read."},
+	{Name: ProbeTCPExchangeDurationSeconds, Type: Gauge, Unit: "seconds", Source: "probe", Labels: dims("target", "vantage"), Help: "Time of the declared conversation over TCP, TLS included; only when it went as expected."},
+	{Name: ProbeUDPCode, Type: Gauge, Unit: "code", Source: "probe", Labels: dims("target", "vantage"), Help: "0 when the UDP port answered as expected, else a failure code."},
+	{Name: ProbeUDPExchangeDurationSeconds, Type: Gauge, Unit: "seconds", Source: "probe", Labels: dims("target", "vantage"), Help: "Time of the declared conversation over UDP; only when it went as expected."},
+	{Name: ProbeDNSCode, Type: Gauge, Unit: "code", Source: "probe", Labels: dims("target", "vantage"), Help: "0 when the name server answered as expected, else a failure code."},
+	{Name: ProbeDNSDurationSeconds, Type: Gauge, Unit: "seconds", Source: "probe", Labels: dims("target", "vantage"), Help: "Time from the question to the answer; no sample without an answer."},
+	{Name: ProbeDNSAnswers, Type: Gauge, Unit: "1", Source: "probe", Labels: dims("target", "vantage"), Help: "Records in the answer."},
+	{Name: ProbeScriptFailedStep, Type: Gauge, Unit: "1", Source: "probe", Labels: dims("target", "vantage"), Help: "Number of the script's step that failed, from 1; 0 when none did."},
+	{Name: ProbeScriptStepDurationSeconds, Type: Gauge, Unit: "seconds", Source: "probe", Labels: dims("target", "vantage", "step"), Help: "Time of a script's step; no sample of steps after the one that failed."},
+	{Name: ProbeTLSCertificateNotAfterTimestampSeconds, Type: Gauge, Unit: "seconds", Source: "probe", Labels: dims("target", "vantage"), Help: "Unix time at which the server's own certificate expires."},
+	{Name: ProbeTLSVersion, Type: Gauge, Unit: "1", Source: "probe", Labels: dims("target", "vantage"), Help: "Version of TLS that was spoken, 1.3 for TLS 1.3."},
+	{Name: ProbeVantageOK, Type: Gauge, Unit: "1", Source: "probe", Labels: dims("vantage", "interval"), Help: "1 when the vantage point reached more than half of its reference targets, 0 when it was counted out."},
+	{Name: ProbeVantageReferencesReached, Type: Gauge, Unit: "1", Source: "probe", Labels: dims("vantage", "interval"), Help: "Reference targets that the vantage point reached."},
+	{Name: ProbeVantageTargets, Type: Gauge, Unit: "1", Source: "probe", Labels: dims("vantage", "interval", "of"), Help: "Targets of a product (label of) that the vantage point judged."},
+	{Name: ProbeVantageTargetsGood, Type: Gauge, Unit: "1", Source: "probe", Labels: dims("vantage", "interval", "of"), Help: "Those of them that answered as expected; divided by all of them it is the availability seen from there."},
+	{Name: ProbeVantageMeanDurationSeconds, Type: Gauge, Unit: "seconds", Source: "probe", Labels: dims("vantage", "interval", "of"), Help: "Mean time of the probes that went as expected: the latency seen from there."},
 	{Name: ProbeTLSNotAfterTimestampSeconds, Type: Gauge, Unit: "seconds", Source: "probe", Labels: dims("target", "vantage"), Help: "Unix time at which the first certificate of the chain expires."},
 
 	{Name: ApacheCPUUsedPercent, Type: Gauge, Unit: "percent", Source: "middleware/apache", Help: "Growth of the httpd processes' CPU seconds since the previous check, over the host's cores."},

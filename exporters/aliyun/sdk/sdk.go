@@ -227,7 +227,11 @@ func credentialOf(c aliyun.Credentials) auth.Credential {
 // wrong into an error that can be shown.
 func (c *Client) call(ctx context.Context, do func(aliyun.Credentials) error) (err error) {
 	creds, err := c.cfg.Credentials()
-	if err != nil {
+	var own *aliyun.Error
+	switch {
+	case errors.As(err, &own): // a temporary key could not be fetched
+		return fmt.Errorf("credentials: %w", err)
+	case err != nil:
 		return &aliyun.Error{Kind: aliyun.ErrAuth, Message: err.Error()}
 	}
 	defer func() {

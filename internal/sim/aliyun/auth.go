@@ -181,6 +181,21 @@ func (r *keyring) addSession(k Key) {
 	r.keys[k.ID] = k
 }
 
+// expireSessions ends all temporary keys at a time.
+func (r *keyring) expireSessions(at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, id := range r.sessions {
+		k := r.keys[id]
+		k.Expires = at
+		r.keys[id] = k
+	}
+}
+
+// ExpireSessions ends now all temporary keys that AssumeRole has made, whatever
+// their Expiration said.
+func (s *Server) ExpireSessions() { s.keys.expireSessions(s.wall()) }
+
 // SetKey adds a key, or replaces the one with the same ID: to deactivate it, to take
 // its permissions, to let its token expire.
 func (s *Server) SetKey(k Key) { s.keys.set(k) }

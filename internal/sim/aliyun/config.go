@@ -20,6 +20,9 @@ type Config struct {
 	AccountID string
 	// Keys are the AccessKeys that the account knows. At least one.
 	Keys []Key
+	// RoleExternalID is what the trust policy of every role asks of AssumeRole.
+	// Default none.
+	RoleExternalID string
 	// Regions hold the resources, evenly. Default cn-hangzhou.
 	Regions []string
 	// ECSInstances is how many ECS instances exist. Default 0, at most MaxECSInstances.

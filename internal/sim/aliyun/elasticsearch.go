@@ -26,6 +26,22 @@ type esInstance struct {
 	CreatedAt   string `json:"createdAt"`
 	UpdatedAt   string `json:"updatedAt"`
 	EndTime     int64  `json:"endTime,omitempty"` // ms; its unit is not confirmed
+	NodeSpec    struct {
+		Spec     string `json:"spec"`
+		Disk     int    `json:"disk"` // GB
+		DiskType string `json:"diskType"`
+	} `json:"nodeSpec"`
+	NetworkConfig struct {
+		Type   string `json:"type"`
+		VPCID  string `json:"vpcId"`
+		VSArea string `json:"vsArea"`
+	} `json:"networkConfig"`
+	Tags []esTag `json:"tags"`
+}
+
+type esTag struct {
+	Key   string `json:"tagKey"`
+	Value string `json:"tagValue"`
 }
 
 func (s *Server) listElasticsearch(c *call) (any, *apiError) {
@@ -58,6 +74,12 @@ func (s *Server) esInstance(r *resource) esInstance {
 	i := esInstance{
 		InstanceID: r.id, Description: s.nameOf(r), Status: "active", PaymentType: "postpaid",
 		EsVersion: "7.10_with_X-Pack", NodeAmount: 3, CreatedAt: created, UpdatedAt: created,
+	}
+	i.NodeSpec.Spec, i.NodeSpec.Disk, i.NodeSpec.DiskType = "elasticsearch.sn2ne.large", 100*pick(mix(r.key, 80), 1, 2, 5), "cloud_essd"
+	i.NetworkConfig.Type, i.NetworkConfig.VPCID, i.NetworkConfig.VSArea = "vpc", r.vpc(), r.zone()
+	i.Tags = []esTag{}
+	for _, t := range r.tags() {
+		i.Tags = append(i.Tags, esTag{t.TagKey, t.TagValue})
 	}
 	if end := s.expiryOf(r); !end.IsZero() {
 		i.PaymentType, i.EndTime = "prepaid", end.UnixMilli()

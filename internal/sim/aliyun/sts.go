@@ -36,6 +36,9 @@ func (s *Server) assumeRole(c *call) (any, *apiError) {
 	if !strings.HasPrefix(c.params["RoleArn"], "acs:ram::"+s.cfg.AccountID+":role/") {
 		return nil, errorf(http.StatusNotFound, "EntityNotExist.Role", "The role not exists: "+c.params["RoleArn"]+".")
 	}
+	if id := s.cfg.RoleExternalID; id != "" && c.params["ExternalId"] != id {
+		return nil, errorf(http.StatusForbidden, "NoPermission", "You are not authorized to do this action. You should be authorized by RAM.")
+	}
 	seconds, e := c.number("DurationSeconds", 3600, 900, 43200)
 	if e != nil {
 		return nil, e

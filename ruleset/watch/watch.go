@@ -1,0 +1,22 @@
+// Package watch holds the rule pack for watchkeeper's own collecting: it alerts
+// when an account's free calls of the month run out and polls are skipped. The
+// series that it judges come from the account's collectors.
+package watch
+
+import (
+	_ "embed"
+
+	"watchkeeper/ruleset"
+)
+
+// Name is the name of this rule pack.
+const Name = "watch"
+
+// File is the name of the pack's rule file.
+const File = Name + ".yml"
+
+//go:embed watch.yml
+var file []byte
+
+// Groups returns the pack's rule groups.
+func Groups() ([]ruleset.Group, error) { return ruleset.Parse(File, file) }

@@ -1,0 +1,25 @@
+package watch
+
+import (
+	"testing"
+
+	"watchkeeper/ruleset"
+)
+
+func TestDegradedCollectionIsTold(t *testing.T) {
+	script := "-- rules.yml --\n" + string(file) + `-- timeline --
+load 1m
+    aliyun_account_month_calls_forecast{instance="main"}  900 1100x14 900x12
+    aliyun_account_month_calls_limit{instance="main"}     1000x27
+    aliyun_account_degrade_level{instance="main"}         0 1x9 3x5 0x12
+at 5m   AliyunCollectionDegraded{instance="main"} firing
+at 10m  AliyunCallsForecastOverLimit{instance="main"} firing
+at 11m  AliyunAlarmRowsDegraded{instance="main"} firing
+at 24m  AliyunCallsForecastOverLimit{instance="main"} resolved
+at 24m  AliyunCollectionDegraded{instance="main"} resolved
+at 24m  AliyunAlarmRowsDegraded{instance="main"} resolved
+`
+	if err := ruleset.RunTimeline(t.Context(), "degraded", []byte(script)); err != nil {
+		t.Error(err)
+	}
+}
