@@ -1,0 +1,3 @@
+package postgresql
+
+import _ "github.com/jackc/pgx/v5/pgconn"
