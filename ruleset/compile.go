@@ -24,6 +24,7 @@ type nodeKind uint8
 const (
 	kindLeaf   nodeKind = iota // a selector
 	kindNumber                 // a constant
+	kindTime                   // time(): the check's own time
 	kindNeg                    // unary minus
 	kindArith                  // arithmetic, also between scalars
 	kindCmp                    // comparison
@@ -39,7 +40,7 @@ type node struct {
 	l, r    *node
 	leaf    int     // kindLeaf: index into program.leaves
 	num     float64 // kindNumber
-	scalar  bool    // a constant expression
+	scalar  bool    // an expression without series
 	retBool bool
 }
 
@@ -72,6 +73,17 @@ type leaf struct {
 	many     bool  // any number of series may feed one identity (right side of and, unless)
 	key      []projection
 	look     projection // not used by carriers
+	window   *window    // a range function over the look-back; nil for an instant selector
+	group    *group     // an aggregation over the series of a key; nil without
+}
+
+// reach is how many checks beyond that of its slot a sample or an end may matter to.
+func (l *leaf) reach(r *Rule) int64 {
+	n := ceilDiv(l.lookback, r.Interval.Milliseconds()) - 1
+	if l.group != nil {
+		n = max(n, groupMemory)
+	}
+	return n
 }
 
 // keyOf returns what an identity must look like to be fed by the series.
@@ -96,6 +108,17 @@ func (l *leaf) matches(series labels.Labels) bool {
 type program struct {
 	root   *node
 	leaves []*leaf
+	reach  int64 // of the leaf that reaches furthest
+	plain  bool  // one instant selector
+	clock  bool  // time() is read: the operand behind those of the leaves
+}
+
+func newProgram(r *Rule, root *node, leaves []*leaf, clock bool) *program {
+	p := &program{root: root, leaves: leaves, clock: clock, plain: len(leaves) == 1 && leaves[0].window == nil && leaves[0].group == nil && !clock}
+	for _, l := range leaves {
+		p.reach = max(p.reach, l.reach(r))
+	}
+	return p
 }
 
 // compile parses the rule's expression and, if it can, builds its program.
@@ -124,7 +147,7 @@ func compile(r *Rule) error {
 	case root.scalar || len(c.leaves) == 0:
 		r.why = "no selector"
 	default:
-		r.prog = &program{root: root, leaves: c.leaves}
+		r.prog = newProgram(r, root, c.leaves, c.clock)
 	}
 	if _, cmp := outermostComparison(expr); !cmp && r.prog == nil {
 		r.Warnings = append(r.Warnings, "expr has no outermost comparison: a check without a result reads as good")
@@ -148,6 +171,7 @@ type place struct {
 type compiler struct {
 	rule   *Rule
 	leaves []*leaf
+	clock  bool
 }
 
 func (c *compiler) node(e parser.Expr, at place) (*node, error) {
@@ -166,6 +190,14 @@ func (c *compiler) node(e parser.Expr, at place) (*node, error) {
 		return c.selector(e, at)
 	case *parser.BinaryExpr:
 		return c.binary(e, at)
+	case *parser.Call:
+		if e.Func.Name == "time" {
+			c.clock = true
+			return &node{kind: kindTime, scalar: true}, nil
+		}
+		return c.call(e, at)
+	case *parser.AggregateExpr:
+		return c.aggregate(e, at)
 	}
 	return nil, errNotStreaming{fmt.Sprintf("%s is not a streaming operator", describe(e))}
 }

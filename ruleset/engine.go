@@ -65,6 +65,9 @@ type ruleState struct {
 	all       []*instance // those that have an instance
 	watched   int         // identities, those without an instance included
 	sleeps    bool        // its identities can sleep
+	dozes     bool        // its identities can doze
+	dozing    []*doze     // those that do
+	slot      slot        // that of the sample which came last to one of those
 	selectors []selector
 	joins     []map[uint64][]*join // by leaf, by hash of the key
 	maxCheck  int64                // last check scanned
@@ -91,12 +94,14 @@ type taking struct {
 // batch that is being taken.
 func (e *Engine) settledBefore(in *instance) int64 {
 	r := in.rs.rule
-	b := in.bound(e.taking.at, e.takingBound)
-	k := r.lastCheck(b - r.Lateness.Milliseconds())
-	if in.anySettled() {
-		return max(k, in.settledCheck)
+	if in.finalIn != e.batch+1 {
+		in.finalIn = e.batch + 1
+		in.finalThrough = r.lastCheck(in.bound(e.taking.at, e.takingBound) - r.Lateness.Milliseconds())
 	}
-	return k
+	if in.anySettled() {
+		return max(in.finalThrough, in.settledCheck)
+	}
+	return in.finalThrough
 }
 
 type lateKey struct {
@@ -154,7 +159,7 @@ func (e *Engine) newState(r *Rule, index int) (*ruleState, error) {
 		selectors: selectors(r.expr),
 	}
 	if r.prog != nil {
-		rs.sleeps = r.prog.sleeps(r)
+		rs.sleeps, rs.dozes = r.prog.sleeps(r), r.prog.dozes(r)
 		rs.joins = make([]map[uint64][]*join, len(r.prog.leaves))
 		for i := range rs.joins {
 			rs.joins[i] = map[uint64][]*join{}
@@ -181,7 +186,7 @@ func (e *Engine) use(states []*ruleState) {
 			leaves = max(leaves, len(rs.rule.prog.leaves))
 		}
 	}
-	e.ops = make([]operand, leaves)
+	e.ops = make([]operand, leaves+1) // one more for time()
 }
 
 // metrics lists the metric names that the rule reads, each once.

@@ -50,22 +50,27 @@ func (o outcome) verdict() Verdict {
 
 // operand is what one leaf has at one check.
 type operand struct {
-	v     float64
-	there bool
-	clash bool // several series where matching allows one
+	v       float64
+	there   bool
+	clash   bool // several series where matching allows one
+	present bool // of an aggregation that is not there: it has its members
+	nan     bool // of an aggregation that is not there: for want of a member that is NaN
 }
 
-// eval computes the tree over the leaves' operands. It does not allocate.
+// eval computes the tree over the leaves' operands, behind which the time of the
+// check stands where the program reads it. It does not allocate.
 func (n *node) eval(ops []operand) outcome {
 	switch n.kind {
 	case kindLeaf:
-		o := ops[n.leaf]
+		o := &ops[n.leaf]
 		if !o.there || o.clash {
-			return outcome{v: math.NaN()}
+			return outcome{v: math.NaN(), present: o.present, nan: o.nan}
 		}
 		return valueOutcome(o.v)
 	case kindNumber:
 		return outcome{v: n.num, in: true, present: true}
+	case kindTime:
+		return outcome{v: ops[len(ops)-1].v, in: true, present: true}
 	case kindNeg:
 		o := n.l.eval(ops)
 		o.v = -o.v
@@ -89,7 +94,8 @@ func (n *node) eval(ops []operand) outcome {
 		present := both || l.present && !l.in || r.present && !r.in
 		return outcome{v: l.v, in: l.in && r.in, present: present, nan: nan && !present}
 	case kindOr:
-		o := outcome{v: l.v, in: l.in || r.in, present: both, nan: nan && !both}
+		present := both || l.in || r.in
+		o := outcome{v: l.v, in: l.in || r.in, present: present, nan: nan && !present}
 		if !l.in {
 			o.v = r.v
 		}

@@ -20,11 +20,11 @@ import (
 // definition makes of them: what must be in the result of a breach, and of a
 // good check.
 var evaluatedExprs = []struct{ expr, breach, base string }{
-	{"sum by (i) (a) > 5", "sum by (i) (a == a) > 5", "sum by (i) (a == a)"},
-	{"max_over_time(a[3m]) >= 9", "max_over_time(a[3m]) >= 9", "max_over_time(a[3m])"},
-	{"avg_over_time(a[2m]) - a > 0", "avg_over_time(a[2m]) - (a == a) > 0", "avg_over_time(a[2m]) - (a == a)"},
-	{"count by (i) (a > 1) >= 1", "count by (i) ((a == a) > 1) >= 1", "count by (i) ((a == a) > 1)"},
-	{"changes(a[4m] offset 1m) >= 2", "changes(a[4m] offset 1m) >= 2", "changes(a[4m] offset 1m)"},
+	{"sum by (i) (abs(a)) > 5", "sum by (i) (abs(a == a)) > 5", "sum by (i) (abs(a == a))"},
+	{"abs(max_over_time(a[3m])) >= 9", "abs(max_over_time(a[3m])) >= 9", "abs(max_over_time(a[3m]))"},
+	{"ceil(avg_over_time(a[2m])) - a > 0", "ceil(avg_over_time(a[2m])) - (a == a) > 0", "ceil(avg_over_time(a[2m])) - (a == a)"},
+	{"count by (i) (abs(a) > 1) >= 1", "count by (i) (abs(a == a) > 1) >= 1", "count by (i) (abs(a == a) > 1)"},
+	{"abs(changes(a[4m] offset 1m)) >= 2", "abs(changes(a[4m] offset 1m)) >= 2", "abs(changes(a[4m] offset 1m))"},
 	{"abs(a) > 5", "abs(a == a) > 5", "abs(a == a)"},
 }
 
@@ -69,7 +69,7 @@ func (f *reference) evaluatedVerdict(inBreach, inBase ids, id string, k int64) (
 		}
 		return VerdictGood, v
 	}
-	if !f.observed("a", f.rule.timeOf(k-1), f.rule.timeOf(k)) {
+	if !f.observed(labels.FromStrings(model.MetricNameLabel, "a"), f.rule.timeOf(k-1), f.rule.timeOf(k)) {
 		return VerdictUnobserved, math.NaN()
 	}
 	return VerdictMissing, math.NaN()
@@ -86,7 +86,7 @@ func drawEvaluated(t *rapid.T) (s scenario, breach, base string) {
 	s.ends = nil
 	e := rapid.SampledFrom(evaluatedExprs).Draw(t, "evaluated")
 	i, j := strings.Index(s.rule, "expr: '")+len("expr: '"), strings.Index(s.rule, "', consecutive")
-	s.rule = s.rule[:i] + e.expr + s.rule[j:]
+	s.rule = strings.Replace(s.rule[:i]+e.expr+s.rule[j:], "min_members: 2", "min_members: 1", 1)
 	return s, e.breach, e.base
 }
 
@@ -101,7 +101,7 @@ func TestEvaluatedEqualsDefinition(t *testing.T) {
 			rt.Fatalf("%s is %s", r.Expr, m)
 		}
 		ref := newReference(t, r)
-		ref.source, ref.ups = func(m string) string { return m }, s.ups
+		ref.source, ref.ups = sourceName, s.ups
 		for _, x := range s.samples {
 			ref.store.Append(x.Labels, x.T, x.V)
 		}
@@ -125,7 +125,7 @@ func TestEvaluatedEqualsDefinition(t *testing.T) {
 // An entry of an evaluated rule shows the samples that its check read.
 func TestEvaluatedEvidence(t *testing.T) {
 	w := newWorld()
-	groups := parseOne(t, "groups: [{name: g, interval: 1m, rules: [{alert: A, expr: sum by (i) (a) > 5, consecutive: 1}]}]")
+	groups := parseOne(t, "groups: [{name: g, interval: 1m, rules: [{alert: A, expr: sum by (i) (abs(a)) > 5, consecutive: 1}]}]")
 	e, err := w.engine(groups)
 	if err != nil {
 		t.Fatal(err)

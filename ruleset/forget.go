@@ -20,6 +20,7 @@ func (e *Engine) forgetIdle() {
 	before := e.now - 2*e.forceAfter()
 	for _, rs := range e.rules {
 		rs.forgetIdle(e, before)
+		rs.forgetDozing(e, before)
 	}
 	e.series.deleteFunc(func(s *series) bool { return s.idle(before) && e.drop(s) })
 	for id, src := range e.sources {
@@ -102,7 +103,7 @@ func (in *instance) quiet() bool {
 
 // idle says whether nobody needs the series and it had no sample since before.
 func (s *series) idle(before int64) bool {
-	return s.newest < before && !slices.ContainsFunc(s.feeds, func(f feed) bool { return len(f.join.insts) > 0 })
+	return s.newest < before && !slices.ContainsFunc(s.feeds, func(f feed) bool { return len(f.join.insts) > 0 || f.join.doze != nil })
 }
 
 // drop takes a series away from its joins and sources.

@@ -37,7 +37,7 @@ func FuzzParse(f *testing.F) {
 // FuzzExpr: whatever an expression is, judging some samples by it gives
 // verdicts or an error, and judging is the same the second time.
 func FuzzExpr(f *testing.F) {
-	for _, expr := range []string{"a > 5", "5 <= -a", "a / b != 0 unless c", "a and on (i) b or c == bool 1", "absent(a)",
+	for _, expr := range []string{"a > 5", "count by (i) (a != 0) >= 2", "-resets(a[1h] offset 5m) or quantile_over_time(0.5, b[2m]) > 1", "5 <= -a", "a / b != 0 unless c", "a and on (i) b or c == bool 1", "absent(a)",
 		"sum by (i) (rate(a[5m])) > 1", "a offset -1m > 0", "a > on (i) group_left () b", "a % 0 == 0", "count(a) > scalar(b)"} {
 		f.Add(expr, int64(1), uint8(2))
 	}

@@ -3,7 +3,7 @@ package ruleset
 import (
 	"fmt"
 	"math"
-	"slices"
+	"time"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
@@ -147,12 +147,12 @@ func (e *Engine) take(ser *series, p point) (late bool) {
 		}
 	}
 	ser.note(p, e.batch)
-	if !ser.read {
+	if ser.read {
+		ser.add(p)
+	} else {
 		ser.pass(p)
-		return false
 	}
-	ser.add(p)
-	if p.t < first && first != math.MaxInt64 {
+	if p.t < first {
 		e.earlier(ser, first)
 	}
 	for i := range ser.feeds {
@@ -167,12 +167,19 @@ func (e *Engine) take(ser *series, p point) (late bool) {
 // feed tells the instances that read the series of its sample. It says whether
 // the sample came after a check of it had settled.
 func (e *Engine) feed(ser *series, f *feed, p point) (late bool) {
+	if d := f.join.doze; d != nil {
+		if e.dozesOn(d, ser, f, p) {
+			return false
+		}
+		e.rouse(d, f.leaf, p)
+	}
 	r := f.rs.rule
 	l := r.prog.leaves[f.leaf]
 	lo, hi := r.checkOf(p.t+l.offset), r.checkOf(p.t+l.offset+l.lookback)-1
+	last := max(hi, lo+l.reach(r)) // hi but for a group, whose end later checks may see
 	if l.carrier && len(f.join.insts) == 0 {
 		through := r.lastCheck(e.taking.bound - r.Lateness.Milliseconds())
-		late = e.late(f.rs, ser, p, lo, min(through, hi))
+		late = e.late(f.rs, ser, p, lo, min(through, last))
 		if hi > through {
 			if in := e.newInstance(f.rs, f.join.key, max(lo, through+1)); in != nil {
 				in.mark(in.first, in.operandsThrough(e.now))
@@ -182,7 +189,11 @@ func (e *Engine) feed(ser *series, f *feed, p point) (late bool) {
 	for _, in := range f.join.insts {
 		e.expand(in, lo)
 		through := e.settledBefore(in)
-		late = e.late(f.rs, ser, p, lo, min(through, hi)) || late
+		late = e.late(f.rs, ser, p, lo, min(through, last)) || late
+		hi := hi
+		if last > hi && in.head() > hi && mayEnd(f.join.series, p.t, math.MaxInt64) {
+			hi = min(last, in.head())
+		}
 		if hi <= through {
 			continue
 		}
@@ -198,13 +209,16 @@ func (e *Engine) feed(ser *series, f *feed, p point) (late bool) {
 }
 
 // earlier decides anew what was decided while the series was thought to begin
-// at first.
+// at first, or not known at all.
 func (e *Engine) earlier(ser *series, first int64) {
 	for _, f := range ser.feeds {
 		r := f.rs.rule
 		offset := r.prog.leaves[f.leaf].offset
 		for _, in := range f.join.insts {
-			hi := min(r.checkOf(first+offset), in.head())
+			hi := in.head()
+			if first != math.MaxInt64 {
+				hi = min(hi, r.checkOf(first+offset))
+			}
 			for k := max(r.checkOf(ser.first+offset), in.settledCheck+1); k <= hi; k++ {
 				e.undecide(in, k)
 			}
@@ -250,7 +264,8 @@ func (e *Engine) newSeries(src *source, s *sample.Sample, readers []*ruleState) 
 			continue
 		}
 		if ser == nil {
-			ser = newSeries(s.Labels, s.T-1)
+			// Recover has read what was there before: the store has nothing else of it.
+			ser = newSeries(s.Labels, min(s.T, e.now-time.Duration(e.cfg.RecoverWindow).Milliseconds())-1)
 		}
 		e.bind(rs, ser)
 	}
@@ -280,123 +295,6 @@ func matchAll(ms []*labels.Matcher, l labels.Labels) bool {
 	return true
 }
 
-// bind makes the series an operand of the rule.
-func (e *Engine) bind(rs *ruleState, ser *series) {
-	if rs.rule.prog == nil {
-		rs.bindEvaluated(ser)
-		return
-	}
-	if e.bindSleeper(rs, ser) {
-		return
-	}
-	for i, l := range rs.rule.prog.leaves {
-		if l.matches(ser.labels) {
-			e.bindLeaf(rs, ser, i)
-		}
-	}
-}
-
-func (e *Engine) bindLeaf(rs *ruleState, ser *series, i int) {
-	j := rs.join(i, rs.rule.prog.leaves[i].keyOf(e.builder, ser.labels))
-	j.series = append(j.series, ser)
-	slices.SortFunc(j.series, func(a, b *series) int { return labels.Compare(a.labels, b.labels) })
-	ser.feeds = append(ser.feeds, feed{rs: rs, leaf: i, join: j})
-	ser.isRead()
-}
-
-// join finds or makes the meeting place of a leaf's key.
-func (rs *ruleState) join(leaf int, key labels.Labels) *join {
-	h := key.Hash()
-	for _, j := range rs.joins[leaf][h] {
-		if labels.Equal(j.key, key) {
-			return j
-		}
-	}
-	j := &join{key: key}
-	rs.joins[leaf][h] = append(rs.joins[leaf][h], j)
-	return j
-}
-
-// assign notes that src delivers the series.
-func (e *Engine) assign(ser *series, src *source) {
-	if ser.source == nil {
-		ser.source = src
-	} else {
-		ser.deliveredToo(src)
-	}
-	src.series = append(src.series, ser)
-	for _, f := range ser.evals {
-		f.rs.sources[src] = true
-	}
-}
-
-// newInstance starts judging an identity from check first on; nil when a limit bites.
-func (e *Engine) newInstance(rs *ruleState, id labels.Labels, first int64) *instance {
-	if !e.admit(rs, id) {
-		return nil
-	}
-	return e.addInstance(rs, id, first)
-}
-
-// admit counts an identity, unless a limit bites.
-func (e *Engine) admit(rs *ruleState, id labels.Labels) bool {
-	e.m.newIdentities.Inc()
-	customer := id.Get("customer")
-	switch {
-	case rs.watched >= e.cfg.MaxSeriesPerRule:
-		e.m.refusedRule.Inc()
-		return false
-	case e.customers[customer] >= e.cfg.MaxSeriesPerCustomer:
-		e.m.refusedCust.Inc()
-		return false
-	}
-	rs.watched++
-	e.customers[customer]++
-	return true
-}
-
-// leave counts an identity out.
-func (e *Engine) leave(rs *ruleState, id labels.Labels) {
-	rs.watched--
-	e.customers[id.Get("customer")]--
-}
-
-// addInstance gives an identity that has been counted its instance.
-func (e *Engine) addInstance(rs *ruleState, id labels.Labels, first int64) *instance {
-	in := &instance{rs: rs, id: id, first: first, settledCheck: first - 1, liveCheck: first - 1, judged: math.MinInt64, dirtyLo: 1, value: math.NaN()}
-	if rs.rule.prog != nil {
-		in.joins = make([]*join, len(rs.rule.prog.leaves))
-		for i, l := range rs.rule.prog.leaves {
-			key := id
-			if !l.carrier {
-				key = l.look.apply(e.builder, id)
-			}
-			j := rs.join(i, key)
-			if !slices.Contains(j.insts, in) {
-				j.insts = append(j.insts, in)
-			}
-			in.joins[i] = j
-		}
-	}
-	if rs.eval != nil {
-		in.values = map[int64]float64{}
-	}
-	h := id.Hash()
-	rs.instances[h] = append(rs.instances[h], in)
-	in.pos = len(rs.all)
-	rs.all = append(rs.all, in)
-	return in
-}
-
-func (rs *ruleState) instance(id labels.Labels) *instance {
-	for _, in := range rs.instances[id.Hash()] {
-		if labels.Equal(in.id, id) {
-			return in
-		}
-	}
-	return nil
-}
-
 // addUp keeps an up-sample; where it comes after checks were decided without
 // it, they are decided anew.
 func (e *Engine) addUp(src *source, u sample.Up) {
@@ -409,8 +307,12 @@ func (e *Engine) addUp(src *source, u sample.Up) {
 		if lo > rs.maxCheck {
 			return
 		}
+		reach := int64(0) // an end by a stale marker is seen by later windows, too
+		if rs.rule.prog != nil {
+			reach = rs.rule.prog.reach
+		}
 		for _, in := range ins {
-			for k := max(lo, in.settledCheck+1); k <= min(hi, rs.maxCheck); k++ {
+			for k := max(lo, in.settledCheck+1); k <= min(hi+reach, rs.maxCheck); k++ {
 				e.undecide(in, k)
 			}
 		}
@@ -431,7 +333,7 @@ func (e *Engine) addUp(src *source, u sample.Up) {
 func (e *Engine) undecide(in *instance, k int64) {
 	switch in.cell(k).verdict() {
 	case VerdictBreach, VerdictGood:
-		if len(in.joins) < 2 {
+		if in.joins == nil || in.rs.rule.prog.plain {
 			return
 		}
 	case VerdictMissing, VerdictUnobserved:
@@ -467,9 +369,10 @@ func (e *Engine) addEnd(end sample.End) {
 		e.record(journal.Record{Kind: journal.KindEnd, Labels: ser.labels, T: t, V: float64(end.T), Arrive: e.now, Reason: end.Reason})
 	}
 	for _, f := range ser.feeds {
-		k := f.rs.rule.checkOf(t + f.rs.rule.prog.leaves[f.leaf].offset)
+		l := f.rs.rule.prog.leaves[f.leaf]
+		k := f.rs.rule.checkOf(t + l.offset)
 		for _, in := range f.join.insts {
-			in.mark(k, k)
+			in.mark(max(k, in.first), k+l.reach(f.rs.rule))
 			e.touch(in)
 		}
 	}

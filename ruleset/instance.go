@@ -12,6 +12,14 @@ type join struct {
 	key    labels.Labels
 	series []*series
 	insts  []*instance
+	doze   *doze // the identity that meets here and has no instance
+}
+
+// readAnew has the instances look again at what they read and who delivers it.
+func (j *join) readAnew() {
+	for _, in := range j.insts {
+		in.finalIn = 0
+	}
 }
 
 // feed says that a series is an operand of a streaming rule.
@@ -48,6 +56,8 @@ type instance struct {
 	pos          int  // in rs.all
 	skipped      bool // checks up to settledCheck that are not final were skipped
 	queued       bool
+	finalIn      uint32 // batch, plus 1, that found checks up to finalThrough final
+	finalThrough int64
 	stale        bool // a folded cell changed: the live state must be folded anew
 	dirtyLo      int64
 	dirtyHi      int64 // below dirtyLo: nothing to evaluate

@@ -163,7 +163,7 @@ func (e *Engine) observer(ctx context.Context, in *instance, lo, hi int64) (func
 				if s.first > r.timeOf(k)-r.prog.leaves[i].offset {
 					continue // it does not exist yet
 				}
-				if p, there := span.point(i, n, k); (!there || isStale(p.v)) && !s.observed(r.timeOf(k-1), r.timeOf(k)) {
+				if _, there := span.value(i, n, k); !there && !s.observed(r.timeOf(k-1), r.timeOf(k)) {
 					return false
 				}
 			}

@@ -3,6 +3,7 @@ package ruleset
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -50,12 +51,37 @@ func (s scenario) String() string {
 	return b.String()
 }
 
-func sourceOfMetric(metric string) string { return "src-" + metric }
+// sourceName tells the sources of series apart: one for each metric, and one for
+// each vantage point of g.
+func sourceName(l labels.Labels) string { return l.Get(model.MetricNameLabel) + l.Get("p") }
+
+// drawOperand draws what stands at the leaves: a selector, a range function or an
+// aggregation over vantage points.
+func drawOperand(t *rapid.T) string {
+	switch rapid.IntRange(0, 4).Draw(t, "operand") {
+	case 3:
+		return drawWindow(t, rapid.SampledFrom([]string{"a", "b", `b{i="x"}`}).Draw(t, "range of"))
+	case 4:
+		inner := rapid.SampledFrom([]string{"g", "g > 5", "0 != g", "-g >= bool -5", "g offset 1m", "g / 2 < 3", "1 / g", "window", "window > 1"}).Draw(t, "members")
+		if strings.HasPrefix(inner, "window") {
+			inner = strings.Replace(inner, "window", drawWindow(t, "g"), 1)
+		}
+		return fmt.Sprintf("%s %s (%s)", rapid.SampledFrom([]string{"count", "sum", "min", "max", "avg"}).Draw(t, "aggregation"),
+			rapid.SampledFrom([]string{"by (i)", "without (p)"}).Draw(t, "grouping"), inner)
+	}
+	return rapid.SampledFrom([]string{"a", "b", "c", "a offset 1m", `b{i="x"}`}).Draw(t, "selector")
+}
+
+func drawWindow(t *rapid.T, sel string) string {
+	functions := []string{"resets(", "changes(", "delta(", "increase(", "rate(", "avg_over_time(", "min_over_time(", "max_over_time(", "sum_over_time(",
+		"count_over_time(", "last_over_time(", "present_over_time(", "stddev_over_time(", "quantile_over_time(0.5, ", "deriv("}
+	return fmt.Sprintf("%s%s[%s]%s)", rapid.SampledFrom(functions).Draw(t, "function"), sel,
+		rapid.SampledFrom([]string{"1m", "90s", "2m", "3m", "5m", "12m"}).Draw(t, "range"), rapid.SampledFrom([]string{"", "", " offset 1m", " offset 30s"}).Draw(t, "offset"))
+}
 
 func drawExpr(t *rapid.T, depth int) string {
-	sel := rapid.SampledFrom([]string{"a", "b", "c", "a offset 1m", `b{i="x"}`})
 	if depth == 0 {
-		return sel.Draw(t, "selector")
+		return drawOperand(t)
 	}
 	l := drawExpr(t, rapid.IntRange(0, depth-1).Draw(t, "depth"))
 	op := rapid.SampledFrom([]string{">", ">=", "<", "!=", "=="}).Draw(t, "comparison")
@@ -78,28 +104,22 @@ func drawExpr(t *rapid.T, depth int) string {
 func drawScenario(t *rapid.T) scenario {
 	s := scenario{ups: map[string][]sample.Up{}}
 	resolve := rapid.IntRange(1, 3).Draw(t, "resolve_after")
-	s.rule = fmt.Sprintf(`groups: [{name: g, interval: 1m, rules: [{alert: A, expr: '%s', consecutive: %d, missing: %s, max_gap: %d, lateness: 30m, missing_after: %ds, resolve_after: %d, no_data_after: %d, phase: %ds}]}]`,
+	s.rule = fmt.Sprintf(`groups: [{name: g, interval: 1m, rules: [{alert: A, expr: '%s', consecutive: %d, missing: %s, max_gap: %d, lateness: 30m, missing_after: %ds, resolve_after: %d, no_data_after: %d, phase: %ds, min_members: %d}]}]`,
 		drawExpr(t, rapid.IntRange(1, 3).Draw(t, "expr depth")), rapid.IntRange(1, 3).Draw(t, "consecutive"),
 		rapid.SampledFrom([]string{"hold", "reset", "breach"}).Draw(t, "missing"), rapid.IntRange(0, 2).Draw(t, "max_gap"),
 		rapid.SampledFrom([]int{0, 30, 60, 300}).Draw(t, "missing_after"), resolve, rapid.IntRange(1, 4).Draw(t, "no_data_after"),
-		rapid.SampledFrom([]int{0, 0, 20}).Draw(t, "phase"))
+		rapid.SampledFrom([]int{0, 0, 20}).Draw(t, "phase"), rapid.IntRange(1, 2).Draw(t, "min_members"))
 	start := timelineStart.UnixMilli()
-	values := rapid.SampledFrom([]float64{0, 0, 1, 5, 9, 9, 9, -9, math.NaN(), math.Float64frombits(value.StaleNaN)})
-	for _, metric := range []string{"a", "b", "c"} {
+	for _, metric := range []string{"a", "b", "c", "g1", "g2", "g3"} {
+		if metric[0] == 'g' && !strings.Contains(s.rule, "(i)") && !strings.Contains(s.rule, "(p)") {
+			continue
+		}
 		for _, i := range []string{"x", "y"} {
-			l := labels.FromStrings(model.MetricNameLabel, metric, "i", i)
-			begin := rapid.IntRange(0, 4).Draw(t, "begin")
-			for k := begin; k < scenarioChecks; k++ {
-				for n := rapid.SampledFrom([]int{0, 1, 1, 1, 2}).Draw(t, "samples in slot"); n > 0; n-- {
-					ts := start + int64(k)*60_000 - rapid.Int64Range(0, 59_999).Draw(t, "age")
-					if !slices.ContainsFunc(s.samples, func(o sample.Sample) bool { return o.T == ts && labels.Equal(o.Labels, l) }) {
-						s.samples = append(s.samples, sample.Sample{Labels: l, T: ts, V: values.Draw(t, "value")})
-					}
-				}
+			l := labels.FromStrings(model.MetricNameLabel, metric[:1], "i", i)
+			if vantage := metric[1:]; vantage != "" {
+				l = labels.FromStrings(model.MetricNameLabel, metric[:1], "i", i, "p", vantage)
 			}
-			if rapid.IntRange(0, 4).Draw(t, "end") == 0 {
-				s.ends = append(s.ends, sample.End{Labels: l, T: start + rapid.Int64Range(0, scenarioChecks*60_000).Draw(t, "end at"), Reason: "deleted"})
-			}
+			s.drawSeries(t, l)
 		}
 		if rapid.Bool().Draw(t, "sends ups") {
 			for k := range scenarioChecks {
@@ -108,6 +128,24 @@ func drawScenario(t *rapid.T) scenario {
 		}
 	}
 	return s
+}
+
+// drawSeries draws the samples and the end of one series.
+func (s *scenario) drawSeries(t *rapid.T, l labels.Labels) {
+	start := timelineStart.UnixMilli()
+	values := rapid.SampledFrom([]float64{0, 0, 1, 5, 9, 9, 9, -9, math.NaN(), math.Float64frombits(value.StaleNaN)})
+	begin := rapid.IntRange(0, 4).Draw(t, "begin")
+	for k := begin; k < scenarioChecks; k++ {
+		for n := rapid.SampledFrom([]int{0, 1, 1, 1, 2}).Draw(t, "samples in slot"); n > 0; n-- {
+			ts := start + int64(k)*60_000 - rapid.Int64Range(0, 59_999).Draw(t, "age")
+			if !slices.ContainsFunc(s.samples, func(o sample.Sample) bool { return o.T == ts && labels.Equal(o.Labels, l) }) {
+				s.samples = append(s.samples, sample.Sample{Labels: l, T: ts, V: values.Draw(t, "value")})
+			}
+		}
+	}
+	if rapid.IntRange(0, 4).Draw(t, "end") == 0 {
+		s.ends = append(s.ends, sample.End{Labels: l, T: start + rapid.Int64Range(0, scenarioChecks*60_000).Draw(t, "end at"), Reason: "deleted"})
+	}
 }
 
 // delivery of a scenario: batches at times.
@@ -123,16 +161,16 @@ func drawParcels(t *rapid.T, s scenario) []parcel {
 	late := rapid.SampledFrom([]int64{0, 60_000, 5 * 60_000, 20 * 60_000}).Draw(t, "most delay")
 	byKey := map[string]*parcel{}
 	var out []*parcel
-	put := func(metric string, from, late int64, add func(*sample.Batch)) {
+	put := func(source string, from, late int64, add func(*sample.Batch)) {
 		at := max(start, from) + rapid.Int64Range(0, late).Draw(t, "delay")
 		at -= at % 30_000 // several share a batch
 		if at < from {
 			at += 30_000
 		}
-		key := fmt.Sprint(metric, at)
+		key := fmt.Sprint(source, at)
 		p := byKey[key]
 		if p == nil {
-			p = &parcel{at: at, batch: sample.Batch{Source: sample.Source{Name: sourceOfMetric(metric)}}}
+			p = &parcel{at: at, batch: sample.Batch{Source: sample.Source{Name: "src-" + source}}}
 			byKey[key] = p
 			out = append(out, p)
 		}
@@ -140,17 +178,17 @@ func drawParcels(t *rapid.T, s scenario) []parcel {
 	}
 	for _, smp := range s.samples {
 		for n := rapid.SampledFrom([]int{1, 1, 1, 2}).Draw(t, "times"); n > 0; n-- {
-			put(smp.Labels.Get(model.MetricNameLabel), smp.T, late, func(b *sample.Batch) { b.Samples = append(b.Samples, smp) })
+			put(sourceName(smp.Labels), smp.T, late, func(b *sample.Batch) { b.Samples = append(b.Samples, smp) })
 		}
 	}
-	for _, metric := range []string{"a", "b", "c"} {
-		for _, u := range s.ups[metric] {
-			put(metric, u.T, late, func(b *sample.Batch) { b.Ups = append(b.Ups, u) })
+	for _, source := range slices.Sorted(maps.Keys(s.ups)) {
+		for _, u := range s.ups[source] {
+			put(source, u.T, late, func(b *sample.Batch) { b.Ups = append(b.Ups, u) })
 		}
 	}
 	for _, end := range s.ends {
 		// An end mark speaks of a series that is known: it comes after the samples, in time.
-		put(end.Labels.Get(model.MetricNameLabel), end.T+21*60_000, min(late, 8*60_000), func(b *sample.Batch) { b.Ends = append(b.Ends, end) })
+		put(sourceName(end.Labels), end.T+21*60_000, min(late, 8*60_000), func(b *sample.Batch) { b.Ends = append(b.Ends, end) })
 	}
 	var ps []parcel
 	for _, p := range out {
@@ -243,7 +281,7 @@ func TestSettledLogEqualsDefinition(t *testing.T) {
 			rt.Fatalf("%s is not streaming: %s", r.Expr, why)
 		}
 		ref := newReference(t, r)
-		ref.all, ref.ends, ref.source = s.samples, s.ends, func(m string) string { return m }
+		ref.all, ref.ends, ref.source = s.samples, s.ends, sourceName
 		ref.ups = s.ups
 		for _, smp := range s.samples {
 			ref.store.Append(smp.Labels, smp.T, smp.V)

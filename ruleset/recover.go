@@ -20,6 +20,9 @@ import (
 // reasonRecovered marks live entries that a start found to be missing.
 const reasonRecovered = "recovered"
 
+// maxAhead is how far ahead of the clock the store takes a sample by default.
+const maxAhead = 10 * time.Minute
+
 // Recover rebuilds the state after a start from the store's samples and the
 // journal, and tells the sink what the log it has lacks: nothing is lost and
 // nothing told twice. Open must list the alerts that stand in the incident
@@ -233,7 +236,11 @@ func (e *Engine) rebuildMetric(ctx context.Context, metric string, states []*rul
 	var ser *series
 	var read bool
 	ms = append(slices.Clone(ms), labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, metric))
-	return readSeries(ctx, e.store, from, e.now, ms, func(l labels.Labels, pt point) {
+	to := e.now
+	if !e.wide { // a sample that came before its time is judged at its check
+		to += maxAhead.Milliseconds()
+	}
+	return readSeries(ctx, e.store, from, to, ms, func(l labels.Labels, pt point) {
 		if ser == nil || !labels.Equal(ser.labels, l) {
 			ser, read = e.rebuildSeries(l, states, p, from)
 		}
@@ -256,11 +263,11 @@ func (e *Engine) retake(ser *series, p point, states []*ruleState) {
 		e.wake(ser, wake, p)
 	}
 	ser.note(p, e.batch)
-	if !ser.read {
+	if ser.read {
+		ser.add(p)
+	} else {
 		ser.pass(p)
-		return
 	}
-	ser.add(p)
 	for i := range ser.feeds {
 		if slices.Contains(states, ser.feeds[i].rs) {
 			e.feed(ser, &ser.feeds[i], p)

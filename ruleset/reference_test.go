@@ -26,9 +26,12 @@ type reference struct {
 	store  *Memory
 	engine *promql.Engine
 	all    []sample.Sample
-	source func(metric string) string
+	source func(labels.Labels) string
 	ups    map[string][]sample.Up
 	ends   []sample.End
+
+	expr    parser.Expr                       // the rule's, range functions replaced by selectors of their values
+	windows map[string]*parser.VectorSelector // what those stand for: the selector in the range
 }
 
 // ids maps identities to values.
@@ -36,7 +39,15 @@ type ids map[string]float64
 
 // query runs an instant query at ts with look-back I.
 func (f *reference) query(expr string, ts int64) ids {
-	q, err := f.engine.NewInstantQuery(context.Background(), f.store, promql.NewPrometheusQueryOpts(false, f.rule.Interval), expr, time.UnixMilli(ts))
+	out := ids{}
+	for _, s := range f.queryIn(f.store, expr, ts) {
+		out[idOf(s.Metric)] = s.F
+	}
+	return out
+}
+
+func (f *reference) queryIn(store *Memory, expr string, ts int64) promql.Vector {
+	q, err := f.engine.NewInstantQuery(context.Background(), store, promql.NewPrometheusQueryOpts(false, f.rule.Interval), expr, time.UnixMilli(ts))
 	if err != nil {
 		f.t.Fatalf("query %s: %v", expr, err)
 	}
@@ -45,21 +56,17 @@ func (f *reference) query(expr string, ts int64) ids {
 	if err != nil {
 		f.t.Fatalf("query %s: %v", expr, err)
 	}
-	out := ids{}
-	for _, s := range v {
-		out[s.Metric.DropReserved(func(n string) bool { return n == model.MetricNameLabel }).String()] = s.F
-	}
-	return out
+	return slices.Clone(v)
 }
 
 // numbers writes an expression so that NaN counts as not there at every operator.
-func numbers(e parser.Expr) string {
+func (f *reference) numbers(e parser.Expr) string {
 	self := func(s string) string { return "(" + s + " == " + s + ")" }
 	switch e := e.(type) {
 	case *parser.ParenExpr:
-		return "(" + numbers(e.Expr) + ")"
+		return "(" + f.numbers(e.Expr) + ")"
 	case *parser.UnaryExpr:
-		return "(-" + numbers(e.Expr) + ")"
+		return "(-" + f.numbers(e.Expr) + ")"
 	case *parser.VectorSelector:
 		return self(e.String())
 	case *parser.BinaryExpr:
@@ -67,11 +74,14 @@ func numbers(e parser.Expr) string {
 		if e.ReturnBool {
 			b = " bool"
 		}
-		s := "(" + numbers(e.LHS) + " " + e.Op.String() + b + " " + numbers(e.RHS) + ")"
+		s := "(" + f.numbers(e.LHS) + " " + e.Op.String() + b + " " + f.numbers(e.RHS) + ")"
 		if e.Op.IsSetOperator() || e.Op.IsComparisonOperator() {
 			return s
 		}
 		return self(s)
+	case *parser.AggregateExpr:
+		agg := func(op, inner string) string { return op + " " + grouping(e) + " (" + inner + ")" }
+		return self(fmt.Sprintf("(%s and (%s >= %d))", agg(e.Op.String(), f.numbers(e.Expr)), agg("count", f.members(e.Expr)), f.rule.MinMembers))
 	}
 	return e.String()
 }
@@ -85,7 +95,7 @@ func (f *reference) present(e parser.Expr, ts int64) map[string]bool {
 	case *parser.UnaryExpr:
 		return f.present(e.Expr, ts)
 	case *parser.VectorSelector:
-		for id := range f.query(numbers(e), ts) {
+		for id := range f.query(f.numbers(e), ts) {
 			out[id] = true
 		}
 	case *parser.BinaryExpr:
@@ -97,7 +107,7 @@ func (f *reference) present(e parser.Expr, ts int64) map[string]bool {
 			return f.without(l, e, ts)
 		}
 		r := f.present(e.RHS, ts)
-		inL, inR := f.query(numbers(e.LHS), ts), f.query(numbers(e.RHS), ts)
+		inL, inR := f.query(f.numbers(e.LHS), ts), f.query(f.numbers(e.RHS), ts)
 		for _, id := range union(l, r) {
 			_, passL := inL[id]
 			_, passR := inR[id]
@@ -106,11 +116,22 @@ func (f *reference) present(e parser.Expr, ts int64) map[string]bool {
 				out[id] = l[id]
 			case e.Op == parser.LAND:
 				out[id] = l[id] && r[id] || l[id] && !passL || r[id] && !passR
+			case e.Op == parser.LOR:
+				out[id] = l[id] && r[id] || passL || passR
 			default:
 				out[id] = l[id] && r[id]
 			}
 		}
 		return f.without(out, e, ts)
+	case *parser.AggregateExpr:
+		for id := range f.query(fmt.Sprintf("count %s (%s) >= %d", grouping(e), f.members(e.Expr), f.rule.MinMembers), ts) {
+			out[id] = true
+		}
+		for id, v := range f.query(e.Op.String()+" "+grouping(e)+" ("+f.numbers(e.Expr)+")", ts) {
+			if math.IsNaN(v) {
+				delete(out, id)
+			}
+		}
 	}
 	return out
 }
@@ -120,7 +141,7 @@ func (f *reference) without(ps map[string]bool, e *parser.BinaryExpr, ts int64) 
 	if e.Op.IsSetOperator() || e.Op.IsComparisonOperator() {
 		return ps
 	}
-	plain := f.query("("+numbers(e.LHS)+") "+e.Op.String()+" ("+numbers(e.RHS)+")", ts)
+	plain := f.query("("+f.numbers(e.LHS)+") "+e.Op.String()+" ("+f.numbers(e.RHS)+")", ts)
 	for id, v := range plain {
 		if math.IsNaN(v) {
 			delete(ps, id)
@@ -142,42 +163,26 @@ func union(a, b map[string]bool) []string {
 	return out
 }
 
-// carriers lists the selectors that give an expression its labels.
-func carriers(e parser.Expr) []*parser.VectorSelector {
-	switch e := e.(type) {
-	case *parser.ParenExpr:
-		return carriers(e.Expr)
-	case *parser.UnaryExpr:
-		return carriers(e.Expr)
-	case *parser.VectorSelector:
-		return []*parser.VectorSelector{e}
-	case *parser.BinaryExpr:
-		if e.Op == parser.LAND || e.Op == parser.LUNLESS {
-			return carriers(e.LHS)
+// carriers lists the operands that give an expression its labels.
+func (f *reference) carriers(e parser.Expr) []operandOf {
+	if b, ok := unparen(e).(*parser.BinaryExpr); ok {
+		if b.Op == parser.LAND || b.Op == parser.LUNLESS {
+			return f.carriers(b.LHS)
 		}
-		return append(carriers(e.LHS), carriers(e.RHS)...)
+		return append(f.carriers(b.LHS), f.carriers(b.RHS)...)
 	}
-	return nil
-}
-
-// slotSamples lists the samples of a selector's series of an identity up to ts.
-func (f *reference) samplesOf(vs *parser.VectorSelector, id string, upTo int64) []sample.Sample {
-	var out []sample.Sample
-	for _, s := range f.all {
-		if matchAll(vs.LabelMatchers, s.Labels) && idOf(s.Labels) == id && s.T <= upTo {
-			out = append(out, s)
-		}
+	if u, ok := unparen(e).(*parser.UnaryExpr); ok {
+		return f.carriers(u.Expr)
 	}
-	slices.SortFunc(out, func(a, b sample.Sample) int { return compareInt(a.T, b.T) })
-	return out
+	return f.operands(e)
 }
 
 func idOf(l labels.Labels) string {
 	return l.DropReserved(func(n string) bool { return n == model.MetricNameLabel }).String()
 }
 
-func (f *reference) observed(metric string, lo, hi int64) bool {
-	ups := f.ups[f.source(metric)]
+func (f *reference) observed(l labels.Labels, lo, hi int64) bool {
+	ups := f.ups[f.source(l)]
 	first := int64(math.MaxInt64)
 	ok := false
 	for _, u := range ups {
@@ -190,24 +195,22 @@ func (f *reference) observed(metric string, lo, hi int64) bool {
 // verdict judges one check of one identity; ended says that its series ended in the slot.
 func (f *reference) verdict(id string, k int64) (v Verdict, value float64, ended bool) {
 	ts, lo := f.rule.timeOf(k), f.rule.timeOf(k-1)
-	ended = f.ended(f.rule.expr, id, lo, ts)
-	if val, in := f.query(numbers(f.rule.expr), ts)[id]; in {
+	ended = f.ended(f.expr, id, lo, ts)
+	if val, in := f.query(f.numbers(f.expr), ts)[id]; in {
 		return VerdictBreach, val, ended
 	}
-	if f.present(f.rule.expr, ts)[id] {
+	if f.present(f.expr, ts)[id] {
 		return VerdictGood, math.NaN(), ended
 	}
-	if f.nan(f.rule.expr, id, ts) {
+	if f.nan(f.expr, id, ts) {
 		return VerdictMissing, math.NaN(), ended
 	}
-	for _, s := range selectors(f.rule.expr) {
-		off := s.offset.Milliseconds()
-		known := f.samplesOf(s.sel, id, ts-off)
-		if len(known) == 0 {
-			continue
-		}
-		if last := known[len(known)-1]; (last.T <= lo-off || isStale(last.V)) && !f.observed(s.sel.Name, lo, ts) {
-			return VerdictUnobserved, math.NaN(), ended
+	for _, o := range f.operands(f.expr) {
+		for _, l := range f.seriesOf(o, id) {
+			known := f.samples(l, ts-o.offset())
+			if len(known) > 0 && !f.there(o, l, ts) && !f.observed(l, lo, ts) {
+				return VerdictUnobserved, math.NaN(), ended
+			}
 		}
 	}
 	return VerdictMissing, math.NaN(), ended
@@ -228,11 +231,19 @@ func (f *reference) nan(e parser.Expr, id string, ts int64) bool {
 			return false
 		}
 		if !e.Op.IsSetOperator() && !e.Op.IsComparisonOperator() {
-			if v, in := f.query("("+numbers(e.LHS)+") "+e.Op.String()+" ("+numbers(e.RHS)+")", ts)[id]; in && math.IsNaN(v) {
+			if v, in := f.query("("+f.numbers(e.LHS)+") "+e.Op.String()+" ("+f.numbers(e.RHS)+")", ts)[id]; in && math.IsNaN(v) {
 				return true
 			}
 		}
 		return f.nan(e.LHS, id, ts) || e.Op != parser.LUNLESS && f.nan(e.RHS, id, ts)
+	case *parser.AggregateExpr:
+		if f.present(e, ts)[id] {
+			return false
+		}
+		if v, in := f.query(e.Op.String()+" "+grouping(e)+" ("+f.numbers(e.Expr)+")", ts)[id]; in && math.IsNaN(v) {
+			return true
+		}
+		return slices.ContainsFunc(f.seriesOf(f.operands(e)[0], id), func(l labels.Labels) bool { return f.nan(e.Expr, idOf(l), ts) })
 	}
 	return false
 }
@@ -252,30 +263,16 @@ func (f *reference) ended(e parser.Expr, id string, lo, hi int64) bool {
 			return l && (r || !f.begun(e.RHS, id, hi)) || r && !f.begun(e.LHS, id, hi)
 		}
 		return l || r
-	case *parser.VectorSelector:
-		off := e.OriginalOffset.Milliseconds()
-		lo, hi = lo-off, hi-off
-		ss := f.samplesOf(e, id, hi)
-		if len(ss) == 0 {
-			return false
-		}
-		last := ss[len(ss)-1]
-		if isStale(last.V) && last.T > lo && f.observed(e.Name, lo+off, hi+off) {
-			return true
-		}
-		for _, end := range f.ends {
-			if labels.Equal(end.Labels, last.Labels) && end.T > lo && end.T <= hi && last.T <= end.T {
-				return true
-			}
-		}
+	case *parser.VectorSelector, *parser.AggregateExpr:
+		return f.operandEnded(f.operands(e)[0], id, lo, hi)
 	}
 	return false
 }
 
 // begun says whether an operand of e has had a sample by ts.
 func (f *reference) begun(e parser.Expr, id string, ts int64) bool {
-	return slices.ContainsFunc(selectors(e), func(s selector) bool {
-		return len(f.samplesOf(s.sel, id, ts-s.offset.Milliseconds())) > 0
+	return slices.ContainsFunc(f.operands(e), func(o operandOf) bool {
+		return slices.ContainsFunc(f.seriesOf(o, id), func(l labels.Labels) bool { return len(f.samples(l, ts-o.offset())) > 0 })
 	})
 }
 
@@ -288,12 +285,13 @@ func (f *reference) log(last int64) []string {
 	}
 	var lines []line
 	starts := map[string]int64{}
-	for _, vs := range carriers(f.rule.expr) {
+	f.prepare(last)
+	for _, o := range f.carriers(f.expr) {
 		for _, s := range f.all {
-			if !matchAll(vs.LabelMatchers, s.Labels) {
+			if !o.reads(s.Labels) {
 				continue
 			}
-			id, k := idOf(s.Labels), f.rule.checkOf(s.T+vs.OriginalOffset.Milliseconds())
+			id, k := o.id(s.Labels), f.rule.checkOf(s.T+o.offset())
 			if old, ok := starts[id]; !ok || k < old {
 				starts[id] = k
 			}

@@ -136,10 +136,8 @@ func (e *Engine) unbind(states []*ruleState) {
 			}
 		})
 		e.keepSleepers(s, gone)
-		if s.read = len(s.feeds)+len(s.evals) > 0; !s.read {
-			s.tail = nil
-		}
-		if s.read || s.sleep != nil {
+		s.unread()
+		if len(s.feeds)+len(s.evals) > 0 || s.sleep != nil {
 			return false
 		}
 		s.detach()
@@ -148,6 +146,9 @@ func (e *Engine) unbind(states []*ruleState) {
 	for _, rs := range states {
 		for _, in := range rs.all {
 			e.leave(rs, in.id)
+		}
+		for _, d := range rs.dozing {
+			e.leave(rs, d.id)
 		}
 	}
 	e.touched = slices.DeleteFunc(e.touched, func(in *instance) bool { return gone(in.rs) })

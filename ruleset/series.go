@@ -16,8 +16,12 @@ import (
 )
 
 // tailPoints is how many of a series' newest points are kept in memory; older
-// ones are read from the store.
-const tailPoints = 16
+// ones are read from the store. Where a window reads more, it is as many as it
+// reads, up to maxTailPoints.
+const (
+	tailPoints    = 16
+	maxTailPoints = 512
+)
 
 type point struct {
 	t int64
@@ -65,6 +69,16 @@ type series struct {
 type rare struct {
 	others []*source // who else delivers it
 	ends   []endMark // ascending
+	stale  int64     // newest stale marker while the series is read
+	span   int64     // ms that the widest window looks back
+}
+
+// own returns the series' rare, made if need be.
+func (s *series) own() *rare {
+	if s.rare == nil {
+		s.rare = &rare{stale: math.MinInt64 / 2}
+	}
+	return s.rare
 }
 
 func (s *series) others() []*source {
@@ -83,10 +97,7 @@ func (s *series) ends() []endMark {
 
 // deliveredToo notes another source.
 func (s *series) deliveredToo(src *source) {
-	if s.rare == nil {
-		s.rare = &rare{}
-	}
-	s.rare.others = append(s.rare.others, src)
+	s.own().others = append(s.own().others, src)
 	s.shared = true
 }
 
@@ -98,6 +109,22 @@ func (s *series) isRead() {
 	}
 }
 
+// readFrom has the series keep its points from its newest on.
+func (s *series) readFrom(newest point) {
+	s.isRead()
+	s.floor = newest.t - 1
+	s.tail = append(s.tail, newest)
+}
+
+// unread drops the points in memory when all that read the series sleep or doze.
+// The store has them.
+func (s *series) unread() {
+	awake := func(f feed) bool { return f.join.doze == nil }
+	if s.read = len(s.evals) > 0 || slices.ContainsFunc(s.feeds, awake); !s.read {
+		s.tail = nil
+	}
+}
+
 func newSeries(l labels.Labels, floor int64) *series {
 	return &series{labels: l, floor: floor, first: math.MaxInt64, newest: math.MinInt64, valued: math.MinInt64 / 2, valuedOld: math.MinInt64 / 2}
 }
@@ -105,6 +132,9 @@ func newSeries(l labels.Labels, floor int64) *series {
 // add keeps a point in the tail if it is new enough.
 func (s *series) add(p point) {
 	s.first, s.newest = min(s.first, p.t), max(s.newest, p.t)
+	if isStale(p.v) {
+		s.own().stale = max(s.own().stale, p.t)
+	}
 	if p.t <= s.floor {
 		return
 	}
@@ -115,7 +145,7 @@ func (s *series) add(p point) {
 	if i < len(s.tail) && s.tail[i].t == p.t {
 		return
 	}
-	if len(s.tail) == tailPoints {
+	if len(s.tail) >= tailPoints && !s.mayGrow() {
 		if i == 0 {
 			s.floor = p.t
 			return
@@ -126,6 +156,11 @@ func (s *series) add(p point) {
 		return
 	}
 	s.tail = slices.Insert(s.tail, i, p)
+}
+
+// mayGrow says whether a window needs more points than are kept.
+func (s *series) mayGrow() bool {
+	return s.rare != nil && len(s.tail) < maxTailPoints && s.tail[0].t > s.newest-s.rare.span
 }
 
 // addEnd keeps an end mark; it says whether the mark is new. One that takes
@@ -140,10 +175,7 @@ func (s *series) addEnd(m endMark) bool {
 	}
 	i, _ := slices.BinarySearchFunc(ends, m.t, func(e endMark, t int64) int { return compareInt(e.t, t) })
 	ends = slices.Insert(ends, i, m)
-	if s.rare == nil {
-		s.rare = &rare{}
-	}
-	s.rare.ends = ends[max(0, len(ends)-tailPoints):]
+	s.own().ends = ends[max(0, len(ends)-tailPoints):]
 	return true
 }
 

@@ -39,7 +39,7 @@ type sleeper struct {
 
 // sleeps says whether the rule's identities can sleep.
 func (p *program) sleeps(r *Rule) bool {
-	if len(p.leaves) != 1 || r.Missing == MissingBreach {
+	if !p.plain || r.Missing == MissingBreach {
 		return false
 	}
 	l := p.leaves[0]
@@ -239,7 +239,11 @@ func (e *Engine) expand(in *instance, k int64) {
 
 // sleep drops the instance of an identity that has nothing left to remember.
 func (e *Engine) sleep(in *instance) {
-	if e.rebuild || e.wide || !in.rs.sleeps || !in.quiet() || in.settled.silent+in.live.silent+in.settled.goods+in.live.goods > 0 {
+	if e.rebuild || e.wide || !in.rs.sleeps && !in.rs.dozes || !in.quiet() || in.settled.silent+in.live.silent+in.settled.goods+in.live.goods > 0 {
+		return
+	}
+	if in.rs.dozes {
+		e.doze(in)
 		return
 	}
 	j := in.joins[0]
@@ -256,9 +260,10 @@ func (e *Engine) sleep(in *instance) {
 	j.series = nil
 	in.rs.removeFromAll(in)
 	in.rs.remove(in)
-	if ser.read = len(ser.feeds)+len(ser.evals) > 0; !ser.read {
-		ser.feeds, ser.tail = nil, nil // the store has the points
+	if len(ser.feeds) == 0 {
+		ser.feeds = nil
 	}
+	ser.unread()
 }
 
 // pass lets a sample go by that nobody keeps.

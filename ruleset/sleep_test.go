@@ -3,6 +3,7 @@ package ruleset
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
 	"pgregory.net/rapid"
 
 	"watchkeeper/internal/journal"
@@ -22,21 +24,34 @@ var leafExprs = []string{
 	"a > 5", "a >= 5", "5 > a", "a != 5", "a == 9", "-a <= -9", "a / 2 > 4", `a{i="x"} > 5`, "a > bool 5 == 1", "5 * 1 <= a", "3 / a > 1",
 }
 
+// joinExprs are rules whose identities doze.
+var joinExprs = []string{
+	"a > 5 and b > 5", "a > 5 or b > 5", "a > 5 unless b > 5", "a / b > 1", "a - b != 0", "a + b + c > 10", "a * on(i) b > 9",
+	"(a > bool 5) + (b > bool 5) > 1", "a > 5 and b", "(a or b) > 5", "-a < b", "(a > 5 unless b > 5) or c > 5",
+	"a + b + time() % 420 / 60 > 12", "a > time() % 420 / 60 and b > 5",
+}
+
 // drawLeaf makes a scenario of one series a in which most samples are good,
 // some come after their check has settled, and a source may be filling in.
-func drawLeaf(t *rapid.T) scenario {
+func drawLeaf(t *rapid.T) scenario { return drawQuiet(t, leafExprs, "a") }
+
+// drawJoin makes the same of series that are joined.
+func drawJoin(t *rapid.T) scenario { return drawQuiet(t, joinExprs, "a", "b", "c") }
+
+func drawQuiet(t *rapid.T, exprs []string, metrics ...string) scenario {
 	s := drawScenario(t)
 	quiet := rapid.Bool().Draw(t, "mostly good")
-	s.samples = slices.DeleteFunc(s.samples, func(x sample.Sample) bool { return x.Labels.Get(model.MetricNameLabel) != "a" })
+	other := func(l labels.Labels) bool { return !slices.Contains(metrics, l.Get(model.MetricNameLabel)) }
+	s.samples = slices.DeleteFunc(s.samples, func(x sample.Sample) bool { return other(x.Labels) })
 	for i := range s.samples {
 		if quiet && rapid.IntRange(0, 4).Draw(t, "stays good") > 0 {
 			s.samples[i].V = 0
 		}
 	}
-	s.ends = slices.DeleteFunc(s.ends, func(x sample.End) bool { return x.Labels.Get(model.MetricNameLabel) != "a" })
-	s.ups = map[string][]sample.Up{"a": s.ups["a"]}
+	s.ends = slices.DeleteFunc(s.ends, func(x sample.End) bool { return other(x.Labels) })
+	maps.DeleteFunc(s.ups, func(source string, _ []sample.Up) bool { return !slices.Contains(metrics, source) })
 	i, j := strings.Index(s.rule, "expr: '")+len("expr: '"), strings.Index(s.rule, "', consecutive")
-	s.rule = s.rule[:i] + rapid.SampledFrom(leafExprs).Draw(t, "leaf") + s.rule[j:]
+	s.rule = s.rule[:i] + rapid.SampledFrom(exprs).Draw(t, "leaf") + s.rule[j:]
 	if strings.Contains(s.rule, "missing_after: 300s") {
 		return s
 	}
@@ -83,8 +98,13 @@ func playAll(t *testing.T, groups []Group, ps []parcel, wide bool, reload int) (
 // An engine whose identities sleep says what one says that keeps them all, in
 // both logs, and when nothing is left to tell all of them sleep.
 func TestSleepersSayTheSame(t *testing.T) {
+	t.Run("one selector", func(t *testing.T) { sleepersSayTheSame(t, drawLeaf) })
+	t.Run("several", func(t *testing.T) { sleepersSayTheSame(t, drawJoin) })
+}
+
+func sleepersSayTheSame(t *testing.T, draw func(*rapid.T) scenario) {
 	rapid.Check(t, func(rt *rapid.T) {
-		s := drawLeaf(rt)
+		s := draw(rt)
 		groups := parseOne(rt, s.rule)
 		ps := drawParcels(rt, s)
 		if len(ps) == 0 {
@@ -105,7 +125,10 @@ func TestSleepersSayTheSame(t *testing.T) {
 			rt.Fatalf("%s\n%s\njournal (-all kept +sleeping):\n%s", s.rule, s, diff)
 		}
 		standing := len(e.Alerts())
-		if n := len(e.rules[0].all); e.rules[0].sleeps && standing == 0 && n > 0 {
+		awake := slices.DeleteFunc(slices.Clone(e.rules[0].all), func(in *instance) bool { // an operand that never came cannot doze
+			return slices.ContainsFunc(in.joins, func(j *join) bool { return len(j.series) == 0 })
+		})
+		if n := len(awake); (e.rules[0].sleeps || e.rules[0].dozes) && standing == 0 && n > 0 {
 			rt.Fatalf("%s\n%s\n%d identities are awake for nothing", s.rule, s, n)
 		}
 	})
@@ -141,7 +164,7 @@ func TestSleepersEqualDefinition(t *testing.T) {
 		groups := parseOne(rt, s.rule)
 		r := groups[0].Rules[0]
 		ref := newReference(t, r)
-		ref.all, ref.ends, ref.ups, ref.source = s.samples, s.ends, s.ups, func(m string) string { return m }
+		ref.all, ref.ends, ref.ups, ref.source = s.samples, s.ends, s.ups, sourceName
 		for _, smp := range s.samples {
 			ref.store.Append(smp.Labels, smp.T, smp.V)
 		}

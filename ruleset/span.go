@@ -12,8 +12,8 @@ import (
 type span struct {
 	in   *instance
 	pts  [][][]point // by leaf, by series of the leaf's join
-	pre  [4][]point  // backing of the common case
-	pre1 [4][][]point
+	flat [][]point   // their backing
+	win  windowScratch
 }
 
 // readSpan reads the operands of the checks lo to hi.
@@ -23,26 +23,39 @@ func (e *Engine) readSpan(ctx context.Context, in *instance, lo, hi int64) (*spa
 
 func loadSpan(ctx context.Context, store storage.Queryable, s *span, in *instance, lo, hi int64) (*span, error) {
 	r := in.rs.rule
-	s.in, s.pts = in, s.pre1[:0]
-	used := s.pre[:0]
+	s.in, s.pts, s.flat = in, s.pts[:0], s.flat[:0]
 	for i, j := range in.joins {
 		l := r.prog.leaves[i]
-		from := len(used)
+		first := len(s.flat)
+		from, to := r.timeOf(lo)-l.offset-l.lookback, r.timeOf(hi)-l.offset
+		newest := l.window == nil && lo == hi && len(in.rs.late) == 0 // one point is enough
+		if l.group != nil && mayEnd(j.series, from, to) {
+			from = min(from, to-(hi-lo+groupMemory)*r.Interval.Milliseconds())
+			newest = false
+		}
 		for _, ser := range j.series {
-			from, to := r.timeOf(lo)-l.offset-l.lookback, r.timeOf(hi)-l.offset
-			if _, there := latest(ser.tail, from, to); there && lo == hi && len(in.rs.late) == 0 {
-				used = append(used, ser.tail) // the only point that counts is in memory
-				continue
+			if newest {
+				if _, there := latest(ser.tail, from, to); there {
+					s.flat = append(s.flat, ser.tail) // the only point that counts is in memory
+					continue
+				}
 			}
 			pts, err := pointsOf(ctx, store, ser, from, to)
 			if err != nil {
 				return nil, err
 			}
-			used = append(used, pts)
+			s.flat = append(s.flat, pts)
 		}
-		s.pts = append(s.pts, used[from:len(used):len(used)])
+		s.pts = append(s.pts, s.flat[first:len(s.flat):len(s.flat)])
 	}
 	return s, nil
+}
+
+// mayEnd says whether one of the series may have ended in (lo, hi].
+func mayEnd(list []*series, lo, hi int64) bool {
+	return slices.ContainsFunc(list, func(ser *series) bool {
+		return ser.rare != nil && ser.rare.stale > lo || slices.ContainsFunc(ser.ends(), func(m endMark) bool { return m.t > lo && m.t <= hi })
+	})
 }
 
 // point returns the latest point in the slot of check k of a leaf's n-th series.
@@ -55,32 +68,124 @@ func (s *span) point(leafIndex, n int, k int64) (point, bool) {
 		return latest(pts, hi-l.lookback, hi)
 	}
 	for i := upTo(pts, hi) - 1; i >= 0 && pts[i].t > hi-l.lookback; i-- {
-		through, late := rs.late[lateKey{s.in.joins[leafIndex].series[n], pts[i].t}]
-		if !late || through < k {
+		if s.counts(leafIndex, n, pts[i].t, k) {
 			return pts[i], true
 		}
 	}
 	return point{}, false
 }
 
+// counts says whether a point came in time for check k.
+func (s *span) counts(leafIndex, n int, t, k int64) bool {
+	through, late := s.in.rs.late[lateKey{s.in.joins[leafIndex].series[n], t}]
+	return !late || through < k
+}
+
+// value returns what a leaf's n-th series has at check k.
+func (s *span) value(leafIndex, n int, k int64) (float64, bool) {
+	l := s.in.rs.rule.prog.leaves[leafIndex]
+	if l.window != nil {
+		return s.windowValue(l, leafIndex, n, k)
+	}
+	p, there := s.point(leafIndex, n, k)
+	if !there || isStale(p.v) || s.gone(l, leafIndex, n, k) {
+		return 0, false
+	}
+	return p.v, true
+}
+
+// windowValue computes a range function over the window of check k.
+func (s *span) windowValue(l *leaf, leafIndex, n int, k int64) (float64, bool) {
+	ts := s.in.rs.rule.timeOf(k)
+	pts := s.points(l, leafIndex, n, k, l.lookback)
+	s.win.reset()
+	for _, p := range pts {
+		if !isStale(p.v) && (len(s.in.rs.late) == 0 || s.counts(leafIndex, n, p.t, k)) {
+			s.win.add(p)
+		}
+	}
+	if s.win.empty() || s.gone(l, leafIndex, n, k) {
+		return 0, false
+	}
+	return l.window.value(&s.win, ts)
+}
+
+// points are those within back before the end of the slot of check k, late ones
+// and stale markers included.
+func (s *span) points(l *leaf, leafIndex, n int, k, back int64) []point {
+	hi := s.in.rs.rule.timeOf(k) - l.offset
+	pts := s.pts[leafIndex][n]
+	pts = pts[:upTo(pts, hi)]
+	return pts[upTo(pts, hi-back):]
+}
+
+// gone says whether a series ended before the slot of check k and has had no
+// sample since. What a look-back still sees of it does not count.
+func (s *span) gone(l *leaf, leafIndex, n int, k int64) bool {
+	if l.lookback <= s.in.rs.rule.Interval.Milliseconds() {
+		return false // its slot has what it has
+	}
+	ended, _ := s.endedBefore(l, leafIndex, n, k, l.lookback)
+	return ended
+}
+
+// endedBefore says whether a series ended before the slot of check k and has had
+// no sample since, as far as the points within back tell; known is false when
+// there is no sample among them.
+func (s *span) endedBefore(l *leaf, leafIndex, n int, k, back int64) (ended, known bool) {
+	r := s.in.rs.rule
+	ser := s.in.joins[leafIndex].series[n]
+	pts := s.points(l, leafIndex, n, k, back)
+	for i := len(pts) - 1; i >= 0; i-- {
+		p := pts[i]
+		switch {
+		case len(s.in.rs.late) > 0 && !s.counts(leafIndex, n, p.t, k):
+		case isStale(p.v):
+			slot := r.checkOf(p.t + l.offset)
+			ended = ended || slot < k && ser.observed(r.timeOf(slot-1), r.timeOf(slot))
+		default:
+			marked := func(m endMark) bool { return m.t >= p.t && r.checkOf(m.t+l.offset) < k }
+			return ended || slices.ContainsFunc(ser.ends(), marked), true
+		}
+	}
+	return ended, false
+}
+
 // operands fills ops with what each leaf has at check k.
 func (s *span) operands(k int64, ops []operand) []operand {
 	ops = ops[:len(s.pts)]
-	for i := range s.pts {
+	for i, l := range s.in.rs.rule.prog.leaves {
+		if l.group != nil {
+			ops[i] = s.groupOperand(l.group, i, k)
+			continue
+		}
 		o := operand{v: math.NaN()}
 		for n := range s.pts[i] {
-			p, there := s.point(i, n, k)
-			if !there || isStale(p.v) {
+			v, there := s.value(i, n, k)
+			if !there {
 				continue
 			}
-			if o.there && !s.in.rs.rule.prog.leaves[i].many {
+			if o.there && !l.many {
 				o.clash = true
 			}
-			o = better(o, p.v)
+			o = better(o, v)
 		}
 		ops[i] = o
 	}
+	if r := s.in.rs.rule; r.prog.clock {
+		ops = append(ops, operand{v: float64(r.timeOf(k)) / 1000, there: true})
+	}
 	return ops
+}
+
+func (s *span) groupOperand(g *group, leafIndex int, k int64) operand {
+	t := g.tally()
+	for n := range s.pts[leafIndex] {
+		if v, there := s.value(leafIndex, n, k); there {
+			t.add(v)
+		}
+	}
+	return t.operand()
 }
 
 // better adds another series' value to an operand of many: which one is
@@ -102,7 +207,7 @@ func (s *span) endedNode(n *node, k int64) string {
 	switch n.kind {
 	case kindLeaf:
 		return s.endedLeaf(n.leaf, k)
-	case kindNumber:
+	case kindNumber, kindTime:
 		return ""
 	case kindNeg, kindAnd, kindUnless:
 		return s.endedNode(n.l, k)
@@ -128,7 +233,7 @@ func (s *span) begun(n *node, k int64) bool {
 	case kindLeaf:
 		hi := s.in.rs.rule.timeOf(k) - s.in.rs.rule.prog.leaves[n.leaf].offset
 		return slices.ContainsFunc(s.in.joins[n.leaf].series, func(ser *series) bool { return ser.first <= hi })
-	case kindNumber:
+	case kindNumber, kindTime:
 		return false
 	case kindNeg:
 		return s.begun(n.l, k)
@@ -140,21 +245,66 @@ func (s *span) begun(n *node, k int64) bool {
 // check k: by an end mark with no sample after it, or by a stale marker while the
 // source was seen up.
 func (s *span) endedLeaf(i int, k int64) string {
-	rs := s.in.rs
-	l := rs.rule.prog.leaves[i]
-	hi := rs.rule.timeOf(k) - l.offset
-	lo := hi - rs.rule.Interval.Milliseconds()
+	l := s.in.rs.rule.prog.leaves[i]
 	if !l.carrier || len(s.pts[i]) == 0 {
 		return ""
 	}
+	if l.group != nil {
+		return s.endedGroup(l, i, k)
+	}
 	why := ""
-	for n, ser := range s.in.joins[i].series {
-		p, there := s.point(i, n, k)
-		why = endWithin(ser, lo, hi, p, there)
-		if why == "" && there && isStale(p.v) && p.t > lo && ser.observed(lo+l.offset, hi+l.offset) {
-			why = reasonStale
+	for n := range s.in.joins[i].series {
+		if why = s.endIn(l, i, n, k); why == "" {
+			return ""
 		}
-		if why == "" {
+	}
+	return why
+}
+
+// endIn returns why a leaf's n-th series ended in the slot of check k.
+func (s *span) endIn(l *leaf, leafIndex, n int, k int64) string {
+	r := s.in.rs.rule
+	hi := r.timeOf(k) - l.offset
+	lo := hi - r.Interval.Milliseconds()
+	ser := s.in.joins[leafIndex].series[n]
+	p, there := s.point(leafIndex, n, k)
+	stale := there && isStale(p.v)
+	last := p.t
+	if stale && len(ser.ends()) > 0 {
+		last, there = s.lastSample(l, leafIndex, n, k)
+	}
+	if why := endWithin(ser, lo, hi, last, there); why != "" {
+		return why
+	}
+	if stale && p.t > lo && ser.observed(r.timeOf(k-1), r.timeOf(k)) {
+		return reasonStale
+	}
+	return ""
+}
+
+// lastSample returns the time of the newest sample in the look-back of check k.
+// A stale marker is none.
+func (s *span) lastSample(l *leaf, leafIndex, n int, k int64) (t int64, there bool) {
+	pts := s.points(l, leafIndex, n, k, l.lookback)
+	for i := len(pts) - 1; i >= 0; i-- {
+		if !isStale(pts[i].v) && s.counts(leafIndex, n, pts[i].t, k) {
+			return pts[i].t, true
+		}
+	}
+	return 0, false
+}
+
+// endedGroup returns why the last member of a group ended in the slot of check k.
+// One that has been silent for groupMemory checks no longer counts.
+func (s *span) endedGroup(l *leaf, i int, k int64) string {
+	back := groupMemory * s.in.rs.rule.Interval.Milliseconds()
+	why := ""
+	for n := range s.in.joins[i].series {
+		if reason := s.endIn(l, i, n, k); reason != "" {
+			why = reason
+			continue
+		}
+		if ended, known := s.endedBefore(l, i, n, k, back); known && !ended {
 			return ""
 		}
 	}
@@ -163,11 +313,11 @@ func (s *span) endedLeaf(i int, k int64) string {
 
 const reasonStale = "stale marker"
 
-// endWithin returns the reason of an end mark in (lo, hi] after the point p.
-func endWithin(ser *series, lo, hi int64, p point, there bool) string {
+// endWithin returns the reason of an end mark in (lo, hi] with no sample after it.
+func endWithin(ser *series, lo, hi, last int64, sampled bool) string {
 	ends := ser.ends()
 	for i := len(ends) - 1; i >= 0; i-- {
-		if m := ends[i]; m.t > lo && m.t <= hi && m.t >= ser.first && (!there || p.t <= m.t) {
+		if m := ends[i]; m.t > lo && m.t <= hi && m.t >= ser.first && (!sampled || last <= m.t) {
 			return m.reason
 		}
 	}

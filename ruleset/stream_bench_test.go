@@ -205,3 +205,72 @@ func heap() uint64 {
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
 }
+
+// BenchmarkOperands is the way of samples through Ingest by the form of the rule
+// that reads them: one selector whose identity sleeps or is awake, two selectors
+// joined, windows, groups. A round is one sample of every series, in order, all
+// checks good. ns/sample is the domain's unit; ns/check is per identity.
+func BenchmarkOperands(b *testing.B) {
+	const identities = 20_000
+	for _, f := range []struct {
+		name, expr string
+		metrics    []string
+		vantages   int
+		more       string
+	}{
+		{"leaf=asleep", "a >= 90", []string{"a"}, 1, ""},
+		{"leaf=awake", "a >= 90", []string{"a"}, 1, ", missing: breach"},
+		{"join", "a / b >= 9", []string{"a", "b"}, 1, ""},
+		{"and", "a >= 90 and b >= 90", []string{"a", "b"}, 1, ""},
+		{"window=max_over_time_5", "max_over_time(a[5m]) >= 90", []string{"a"}, 1, ""},
+		{"window=increase_5", "increase(a[5m]) >= 90", []string{"a"}, 1, ""},
+		{"window=resets_16", "resets(a[16m]) > 0", []string{"a"}, 1, ""},
+		{"window=resets_60", "resets(a[1h]) > 0", []string{"a"}, 1, ""},
+		{"group=3", "count by (instance) (a > 90) >= 2", []string{"a"}, 3, ""},
+		{"group=1000", "count by (instance) (a > 90) >= 2", []string{"a"}, 1000, ""},
+		{"group=16", "count by (instance) (a > 90) >= 2", []string{"a"}, 16, ""},
+	} {
+		b.Run(f.name, func(b *testing.B) {
+			rule := fmt.Sprintf("groups: [{name: g, interval: 1m, rules: [{alert: A, expr: '%s', consecutive: 3%s}]}]", f.expr, f.more)
+			e := newBenchEngine(b, rule)
+			batch := sample.Batch{Source: sample.Source{Customer: "acme", Name: "bench"}, Watermark: sample.Current}
+			n := identities / f.vantages
+			for i := range n {
+				for v := range f.vantages {
+					for _, m := range f.metrics {
+						l := labels.FromStrings(model.MetricNameLabel, m, "customer", "acme", "instance", fmt.Sprint(i), "vantage", fmt.Sprint(v))
+						batch.Samples = append(batch.Samples, sample.Sample{Labels: l, V: 50})
+					}
+				}
+			}
+			benchRounds(b, e, batch, n)
+		})
+	}
+}
+
+func benchRounds(b *testing.B, e *Engine, batch sample.Batch, identities int) {
+	t := timelineStart.UnixMilli()
+	round := func() {
+		t += 60_000
+		for i := range batch.Samples {
+			batch.Samples[i].T = t - 1
+		}
+		if err := e.Ingest(b.Context(), batch, time.UnixMilli(t)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	before := heap()
+	for range 75 { // the first checks have settled, windows are full
+		round()
+	}
+	perSample := float64(heap()-before) / float64(len(batch.Samples))
+	b.ReportAllocs()
+	b.ResetTimer()
+	for b.Loop() {
+		round()
+	}
+	perRound := float64(b.Elapsed().Nanoseconds()) / float64(b.N)
+	b.ReportMetric(perRound/float64(len(batch.Samples)), "ns/sample")
+	b.ReportMetric(perRound/float64(identities), "ns/check")
+	b.ReportMetric(perSample, "bytes/series")
+}

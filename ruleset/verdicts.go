@@ -23,6 +23,9 @@ type SeriesVerdicts struct {
 	// Verdicts holds one verdict a check. VerdictOpen: the check does not exist
 	// for the identity, which had not begun or had ended.
 	Verdicts []Verdict
+	// Ended says of each check whether the identity ended in its slot, after its
+	// verdict if it has one.
+	Ended []bool
 }
 
 // Verdicts judges each check of the rule with T in (from, to] from the stored
@@ -133,7 +136,7 @@ func (v *verdictReader) series(ctx context.Context, in *instance) (SeriesVerdict
 		return SeriesVerdicts{}, err
 	}
 	first := v.first(in)
-	sv := SeriesVerdicts{Identity: in.id, First: v.rule.timeOf(v.lo), Interval: v.rule.Interval, Verdicts: make([]Verdict, v.hi-v.lo+1)}
+	sv := SeriesVerdicts{Identity: in.id, First: v.rule.timeOf(v.lo), Interval: v.rule.Interval, Verdicts: make([]Verdict, v.hi-v.lo+1), Ended: make([]bool, v.hi-v.lo+1)}
 	gone := false
 	for k := min(first, in.first); k <= v.hi; k++ {
 		c := in.cell(k)
@@ -148,6 +151,7 @@ func (v *verdictReader) series(ctx context.Context, in *instance) (SeriesVerdict
 		}
 		if k >= v.lo {
 			sv.Verdicts[k-v.lo] = verdict
+			sv.Ended[k-v.lo] = c&cellEnd != 0
 		}
 		gone = gone || c&cellEnd != 0
 	}

@@ -203,7 +203,7 @@ func explainAlert(ctx context.Context, r *ruleset.Rule, q queryable, past Past, 
 		}
 		t := sv.First + int64(i)*sv.Interval.Milliseconds()
 		c := Check{Check: time.UnixMilli(t).UTC(), Verdict: v.String(), Settled: t+r.Lateness.Milliseconds() <= ask.Now.UnixMilli()}
-		if i >= shown || ended(sv, i) || view.marked(t, nil) {
+		if i >= shown {
 			if c.Samples, err = view.samples(ctx, t); err != nil {
 				return e, err
 			}
@@ -217,7 +217,7 @@ func explainAlert(ctx context.Context, r *ruleset.Rule, q queryable, past Past, 
 			c.Verdict, c.Why = ruleset.VerdictOpen.String(), f.step(ruleset.VerdictOpen)
 		default:
 			c.Why = f.step(v)
-			if view.marked(t, c.Samples) || ended(sv, i) && view.stale(t, c.Samples) {
+			if sv.Ended[i] {
 				c.Why += "; " + f.end(view.reason(t))
 			}
 		}
@@ -228,11 +228,6 @@ func explainAlert(ctx context.Context, r *ruleset.Rule, q queryable, past Past, 
 	}
 	e.State, e.Run = f.state, f.run
 	return e, nil
-}
-
-// ended says whether check i is the last before the series is gone.
-func ended(sv ruleset.SeriesVerdicts, i int) bool {
-	return i+1 < len(sv.Verdicts) && sv.Verdicts[i+1] == ruleset.VerdictOpen && sv.Verdicts[i] != ruleset.VerdictOpen
 }
 
 // inFlight says whether a check without a verdict is not decided yet.

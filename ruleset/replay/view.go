@@ -132,26 +132,6 @@ func sampleValue(v float64) string {
 	return formatValue(v)
 }
 
-// marked says whether an end mark lies in the slot of the check at t, with no
-// sample of its series after it there.
-func (v *view) marked(t int64, samples []Sample) bool {
-	return slices.ContainsFunc(v.ends, func(r journal.Record) bool {
-		if r.T <= t-v.r.Interval.Milliseconds() || r.T > t {
-			return false
-		}
-		return !slices.ContainsFunc(samples, func(s Sample) bool {
-			return s.Series == r.Labels.String() && s.Value != "stale" && s.Time.UnixMilli() > r.T
-		})
-	})
-}
-
-// stale says whether a stale marker lies in the slot of the check at t.
-func (v *view) stale(t int64, samples []Sample) bool {
-	return slices.ContainsFunc(samples, func(s Sample) bool {
-		return s.Value == "stale" && s.Time.UnixMilli() > t-v.r.Interval.Milliseconds()
-	})
-}
-
 // reason is why the series ended at or shortly before the check at t.
 func (v *view) reason(t int64) string {
 	best := int64(math.MinInt64)

@@ -1,0 +1,137 @@
+package ruleset
+
+import (
+	"math"
+	"slices"
+
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// bind makes the series an operand of the rule.
+func (e *Engine) bind(rs *ruleState, ser *series) {
+	if rs.rule.prog == nil {
+		rs.bindEvaluated(ser)
+		return
+	}
+	if e.bindSleeper(rs, ser) {
+		return
+	}
+	for i, l := range rs.rule.prog.leaves {
+		if l.matches(ser.labels) {
+			e.bindLeaf(rs, ser, i)
+		}
+	}
+}
+
+func (e *Engine) bindLeaf(rs *ruleState, ser *series, i int) {
+	j := rs.join(i, rs.rule.prog.leaves[i].keyOf(e.builder, ser.labels))
+	j.series = insertSeries(j.series, ser)
+	j.readAnew()
+	ser.feeds = append(ser.feeds, feed{rs: rs, leaf: i, join: j})
+	ser.isRead()
+	if l := rs.rule.prog.leaves[i]; l.window != nil {
+		ser.own().span = max(ser.own().span, l.offset+l.lookback+2*rs.rule.Interval.Milliseconds())
+	}
+}
+
+// join finds or makes the meeting place of a leaf's key.
+func (rs *ruleState) join(leaf int, key labels.Labels) *join {
+	h := key.Hash()
+	for _, j := range rs.joins[leaf][h] {
+		if labels.Equal(j.key, key) {
+			return j
+		}
+	}
+	j := &join{key: key}
+	rs.joins[leaf][h] = append(rs.joins[leaf][h], j)
+	return j
+}
+
+// assign notes that src delivers the series.
+func (e *Engine) assign(ser *series, src *source) {
+	if ser.source == nil {
+		ser.source = src
+	} else {
+		ser.deliveredToo(src)
+		for _, f := range ser.feeds {
+			f.join.readAnew()
+		}
+	}
+	src.series = append(src.series, ser)
+	for _, f := range ser.evals {
+		f.rs.sources[src] = true
+	}
+}
+
+// newInstance starts judging an identity from check first on; nil when a limit bites.
+func (e *Engine) newInstance(rs *ruleState, id labels.Labels, first int64) *instance {
+	if !e.admit(rs, id) {
+		return nil
+	}
+	return e.addInstance(rs, id, first)
+}
+
+// admit counts an identity, unless a limit bites.
+func (e *Engine) admit(rs *ruleState, id labels.Labels) bool {
+	e.m.newIdentities.Inc()
+	customer := id.Get("customer")
+	switch {
+	case rs.watched >= e.cfg.MaxSeriesPerRule:
+		e.m.refusedRule.Inc()
+		return false
+	case e.customers[customer] >= e.cfg.MaxSeriesPerCustomer:
+		e.m.refusedCust.Inc()
+		return false
+	}
+	rs.watched++
+	e.customers[customer]++
+	return true
+}
+
+// leave counts an identity out.
+func (e *Engine) leave(rs *ruleState, id labels.Labels) {
+	rs.watched--
+	e.customers[id.Get("customer")]--
+}
+
+// addInstance gives an identity that has been counted its instance.
+func (e *Engine) addInstance(rs *ruleState, id labels.Labels, first int64) *instance {
+	in := &instance{rs: rs, id: id, first: first, settledCheck: first - 1, liveCheck: first - 1, judged: math.MinInt64, dirtyLo: 1, value: math.NaN()}
+	if rs.rule.prog != nil {
+		in.joins = make([]*join, len(rs.rule.prog.leaves))
+		for i, l := range rs.rule.prog.leaves {
+			key := id
+			if !l.carrier {
+				key = l.look.apply(e.builder, id)
+			}
+			j := rs.join(i, key)
+			if !slices.Contains(j.insts, in) {
+				j.insts = append(j.insts, in)
+			}
+			in.joins[i] = j
+		}
+	}
+	if rs.eval != nil {
+		in.values = map[int64]float64{}
+	}
+	h := id.Hash()
+	rs.instances[h] = append(rs.instances[h], in)
+	in.pos = len(rs.all)
+	rs.all = append(rs.all, in)
+	return in
+}
+
+func (rs *ruleState) instance(id labels.Labels) *instance {
+	for _, in := range rs.instances[id.Hash()] {
+		if labels.Equal(in.id, id) {
+			return in
+		}
+	}
+	return nil
+}
+
+// insertSeries keeps the series of a join in the order of their labels.
+func insertSeries(list []*series, s *series) []*series {
+	i, _ := slices.BinarySearchFunc(list, s, func(a, b *series) int { return labels.Compare(a.labels, b.labels) })
+	return slices.Insert(list, i, s)
+}

@@ -1,0 +1,171 @@
+package ruleset
+
+import (
+	"math"
+	"slices"
+
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// What sleep.go does for rules of one selector is done here for those that join
+// several: an identity without an alert and a run dozes. It has no instance, only
+// the newest point of each operand. A sample that comes in order is judged with
+// what the others have in its slot; a breach wakes the identity, and so does what
+// cannot be judged that way: a sample older than the newest of its series, or one
+// whose slot another operand has left behind.
+
+// doze is an identity that dozes.
+type doze struct {
+	rs     *ruleState
+	id     labels.Labels
+	joins  []*join
+	newest []point  // by leaf
+	pair   [2]point // its backing where there are two
+	first  int64    // its first check
+	pos    int      // in rs.dozing
+
+	judged    int64 // last check with a verdict, and
+	judgedOld int64 // the last of the batches before
+	batch     uint32
+}
+
+// dozes says whether the rule's identities can doze: each operand is one series
+// of the identity, read from its own slot, and only a sample can make a breach.
+func (p *program) dozes(r *Rule) bool {
+	return len(p.leaves) > 1 && !p.clock && r.Missing != MissingBreach && !slices.ContainsFunc(p.leaves, func(l *leaf) bool {
+		own := l.carrier || !l.many && !l.look.on && len(l.look.names) == 0
+		return !own || l.window != nil || l.group != nil || l.offset != 0 || l.lookback != r.Interval.Milliseconds()
+	})
+}
+
+// doze drops the instance of an identity that has nothing left to remember.
+func (e *Engine) doze(in *instance) {
+	rs := in.rs
+	if slices.ContainsFunc(in.joins, func(j *join) bool { return len(j.series) != 1 || len(j.series[0].tail) == 0 }) {
+		return
+	}
+	d := &doze{
+		rs: rs, id: in.id, joins: in.joins, first: in.first, pos: len(rs.dozing), judged: in.judged, judgedOld: in.judged, batch: e.batch,
+	}
+	if d.newest = d.pair[:]; len(in.joins) != len(d.pair) {
+		d.newest = make([]point, len(in.joins))
+	}
+	rs.removeFromAll(in)
+	rs.remove(in)
+	for i, j := range in.joins {
+		tail := j.series[0].tail
+		d.newest[i] = tail[len(tail)-1]
+		j.doze = d
+	}
+	for _, j := range in.joins {
+		j.series[0].unread()
+	}
+	rs.dozing = append(rs.dozing, d)
+}
+
+// forget takes a dozing identity away.
+func (d *doze) forget() {
+	for _, j := range d.joins {
+		j.doze = nil
+	}
+	last := len(d.rs.dozing) - 1
+	d.rs.dozing[d.pos] = d.rs.dozing[last]
+	d.rs.dozing[d.pos].pos = d.pos
+	d.rs.dozing[last] = nil
+	d.rs.dozing = d.rs.dozing[:last]
+}
+
+// dozesOn says whether an identity dozes on through a sample of one of its operands.
+func (e *Engine) dozesOn(d *doze, ser *series, f *feed, p point) bool {
+	r := d.rs.rule
+	if p.t <= d.newest[f.leaf].t || len(f.join.series) != 1 {
+		return false
+	}
+	d.newest[f.leaf] = p
+	if p.t <= e.lateBound(ser)-r.Lateness.Milliseconds() {
+		return false
+	}
+	slot := d.rs.slotOf(p.t)
+	ops := e.ops[:len(d.newest)]
+	for i, n := range d.newest {
+		if n.t > slot.hi {
+			return false
+		}
+		ops[i] = operand{v: n.v, there: n.t > slot.lo && !isStale(n.v)}
+	}
+	out := r.prog.root.eval(ops)
+	if out.in {
+		return false
+	}
+	if d.batch != e.batch {
+		d.batch, d.judgedOld = e.batch, d.judged
+	}
+	if out.present {
+		d.judged = max(d.judged, slot.k)
+	}
+	return true
+}
+
+// slot is that of check k: (lo, hi].
+type slot struct{ k, lo, hi int64 }
+
+// slotOf returns the slot in which t lies. Senders mostly stay in one.
+func (rs *ruleState) slotOf(t int64) slot {
+	if t <= rs.slot.lo || t > rs.slot.hi {
+		k := rs.rule.checkOf(t)
+		rs.slot = slot{k, rs.rule.timeOf(k - 1), rs.rule.timeOf(k)}
+	}
+	return rs.slot
+}
+
+// judgedBefore is the last check with a verdict in earlier batches.
+func (d *doze) judgedBefore(batch uint32) int64 {
+	if d.batch != batch {
+		return d.judged
+	}
+	return d.judgedOld
+}
+
+// rouse gives a dozing identity its instance, for a sample of an operand that its
+// series has been given already. What lies before its check is known to have
+// changed nothing; it is read from the store when something asks for it.
+func (e *Engine) rouse(d *doze, leaf int, p point) {
+	r := d.rs.rule
+	d.forget()
+	k := r.checkOf(p.t)
+	first := d.first
+	if r.prog.leaves[leaf].carrier {
+		first = min(first, k)
+	}
+	for i, j := range d.joins {
+		if ser := j.series[0]; !ser.read {
+			ser.readFrom(d.newest[i])
+		}
+	}
+	in := e.addInstance(d.rs, d.id, first)
+	final := r.lastCheck(in.bound(e.taking.at, e.takingBound) - r.Lateness.Milliseconds())
+	in.settledCheck = max(in.first-1, final, k-1)
+	in.skipped = in.settledCheck > max(in.first-1, final)
+	in.liveCheck = in.settledCheck
+	in.judged = min(d.judgedBefore(e.batch), r.lastCheck(e.taking.before))
+	newest := int64(math.MinInt64)
+	for _, n := range d.newest {
+		newest = max(newest, r.checkOf(n.t))
+	}
+	if newest > in.settledCheck {
+		in.mark(in.settledCheck+1, newest) // samples went by while it dozed
+	}
+	e.touch(in)
+}
+
+// forgetDozing drops the identities of which nothing has been heard since before.
+func (rs *ruleState) forgetDozing(e *Engine, before int64) {
+	for i := len(rs.dozing) - 1; i >= 0; i-- {
+		d := rs.dozing[i]
+		if !slices.ContainsFunc(d.newest, func(n point) bool { return n.t >= before }) {
+			d.forget()
+			e.leave(rs, d.id)
+			e.m.forgotten.Inc()
+		}
+	}
+}

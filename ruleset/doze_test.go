@@ -1,0 +1,67 @@
+package ruleset
+
+import (
+	"testing"
+	"time"
+
+	"watchkeeper/internal/sample"
+)
+
+// An identity of two operands dozes while nothing is wrong, is counted all the
+// time, wakes for a breach, and is forgotten after long silence.
+func TestDozing(t *testing.T) {
+	w := newWorld()
+	e, err := w.engine(parseOne(t, "groups: [{name: g, interval: 1m, rules: [{alert: A, expr: a > 5 and b > 5, consecutive: 2, lateness: 5m}]}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := timelineStart
+	send := func(a, b float64) {
+		t.Helper()
+		now = now.Add(time.Minute)
+		batch := sample.Batch{Source: sample.Source{Name: "s"}}
+		for metric, v := range map[string]float64{"a": a, "b": b} {
+			one := batchOf(metric, now.UnixMilli(), "x", "y")
+			for i := range one.Samples {
+				one.Samples[i].V = v
+			}
+			batch.Samples = append(batch.Samples, one.Samples...)
+		}
+		if err := e.Ingest(t.Context(), w.accept(batch, now.UnixMilli()), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	is := func(awake, dozing, watched, alerts int) {
+		t.Helper()
+		rs := e.rules[0]
+		if len(rs.all) != awake || len(rs.dozing) != dozing || rs.watched != watched || len(e.Alerts()) != alerts {
+			t.Errorf("%d awake, %d dozing, %d watched, %d alerts; want %d, %d, %d, %d",
+				len(rs.all), len(rs.dozing), rs.watched, len(e.Alerts()), awake, dozing, watched, alerts)
+		}
+	}
+	send(9, 1)
+	is(0, 2, 2, 0)
+	send(9, 1)
+	send(1, 9)
+	is(0, 2, 2, 0)
+	send(9, 9)
+	is(2, 0, 2, 2) // pending
+	send(9, 9)
+	send(1, 9) // resolved
+	is(2, 0, 2, 0)
+	for range 7 { // until it has settled
+		send(1, 9)
+	}
+	is(0, 2, 2, 0)
+	now = now.Add(50 * time.Hour)
+	if err := e.Advance(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	is(0, 0, 0, 0)
+	if e.series.n != 0 {
+		t.Errorf("%d series are kept", e.series.n)
+	}
+	send(9, 9)
+	send(9, 9)
+	is(2, 0, 2, 2)
+}
