@@ -76,6 +76,7 @@ var heavy = []struct {
 	{"github.com/prometheus/prometheus/discovery", nil, []string{"exporters/scrape", "ruleset/promrules"}, "service discovery: file and http only, never discovery/install"},
 	{"github.com/prometheus/alertmanager", nil, []string{"alertrouter"}, "Alertmanager with a cloud's sign-in"},
 	{"github.com/twmb/franz-go", nil, []string{"exporters/middleware/kafka"}, "Kafka's client"},
+	{"github.com/jackc/pgx", nil, []string{"exporters/middleware/postgresql"}, "PostgreSQL's client"},
 	{"modernc.org/sqlite", nil, []string{"alertrouter/incident"}, "SQLite"},
 	{"github.com/grafana", []string{"github.com/grafana/regexp"}, []string{"dashboards"}, "Grafana's client and dashboard library"},
 	{"github.com/spf13/cobra", nil, []string{"internal/cli"}, "the command line"},

@@ -22,6 +22,7 @@ import (
 	"watchkeeper/exporters/middleware/mysql"
 	"watchkeeper/exporters/middleware/nginx"
 	"watchkeeper/exporters/middleware/phpfpm"
+	"watchkeeper/exporters/middleware/postgresql"
 	"watchkeeper/exporters/middleware/rabbitmq"
 	"watchkeeper/exporters/middleware/redis"
 	"watchkeeper/exporters/middleware/server"
@@ -56,6 +57,8 @@ type Config struct {
 	Nginx []nginx.Config `yaml:"nginx"`
 	// PHPFPM are PHP-FPM pools.
 	PHPFPM []phpfpm.Config `yaml:"phpfpm"`
+	// PostgreSQL are PostgreSQL servers.
+	PostgreSQL []postgresql.Config `yaml:"postgresql"`
 	// RabbitMQ are RabbitMQ clusters or nodes.
 	RabbitMQ []rabbitmq.Config `yaml:"rabbitmq"`
 	// Redis are Redis servers and sentinels.
@@ -123,6 +126,7 @@ func (c *Config) products() []product {
 		section("mysql", c.MySQL, mysql.New),
 		section("nginx", c.Nginx, nginx.New),
 		section("phpfpm", c.PHPFPM, phpfpm.New),
+		section("postgresql", c.PostgreSQL, postgresql.New),
 		section("rabbitmq", c.RabbitMQ, rabbitmq.New),
 		section("redis", c.Redis, redis.New),
 		section("tomcat", c.Tomcat, tomcat.New),

@@ -27,6 +27,7 @@ phpfpm:
 redis: [{name: cache, address: "10.0.0.3:6379", password_env: REDIS_PASSWORD, big_keys: {keys_per_check: 100}}]
 mysql: [{name: db-1, address: "10.0.0.4:3306", username: watchkeeper, password_file: secrets/mysql, tls: true}]
 memcached: [{name: sessions, address: "10.0.0.5:11211"}]
+postgresql: [{name: db-2, address: "10.0.0.14:5432", username: watchkeeper, password_file: secrets/postgresql, tls: true, databases: 20, long_after: 1m}]
 zookeeper: [{name: zk-1, address: "10.0.0.6:2181"}]
 rabbitmq: [{name: mq, url: "http://10.0.0.7:15672", username: monitor, password_file: secrets/mq, queues: 50}]
 docker: [{name: host-1}]
@@ -85,7 +86,7 @@ func TestJobs(t *testing.T) {
 	want := []string{
 		"apache apache/web-1 30s", "docker docker/host-1 1m0s", "elasticsearch elasticsearch/logs 1m0s", "java java/billing 1m0s", "kafka kafka/kafka-1 1m0s", "kafka kafka/orders 1m0s",
 		"kubernetes kubernetes/prod 1m0s", "kubernetes kubernetes/test 1m0s", "memcached memcached/sessions 1m0s", "mysql mysql/db-1 1m0s", "nginx nginx/web-1 1m0s",
-		"phpfpm phpfpm/api 1m0s", "phpfpm phpfpm/www 1m0s", "rabbitmq rabbitmq/mq 1m0s", "redis redis/cache 1m0s",
+		"phpfpm phpfpm/api 1m0s", "phpfpm phpfpm/www 1m0s", "postgresql postgresql/db-2 1m0s", "rabbitmq rabbitmq/mq 1m0s", "redis redis/cache 1m0s",
 		"tomcat tomcat/shop 1m0s", "zookeeper zookeeper/zk-1 1m0s",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -162,6 +163,7 @@ func TestMistakes(t *testing.T) {
 	f("redis: [{name: a, address: 'h:1', password_env: A, password_file: b}]", "redis[0].password_env: is set beside password_file; give one of them")
 	f("redis: [{name: a, address: 'h:1', big_keys: {keys_per_check: 20000}}]", "redis[0].big_keys.keys_per_check: 20000 is not between -1 and 10000")
 	f("mysql: [{name: a, address: 'h:1'}]", "mysql[0].username: must not be empty")
+	f("postgresql: [{name: a, address: 'h:1', username: u, databases: 151}]", "postgresql[0].databases: 151 is not between -1 and 150")
 	f("memcached: [{name: a, address: 'unix:x'}]", `memcached[0].address: "unix:x": the socket's path must begin with /`)
 	f("kafka: [{name: a}]", "kafka[0].url: exactly one of url and brokers must be set")
 	f("kafka: [{name: a, brokers: ['h:9092', h]}]", `kafka[0].brokers[1]: "h": want host:port or unix:/path`)

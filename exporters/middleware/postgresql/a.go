@@ -1,3 +1,0 @@
-package postgresql
-
-import _ "github.com/jackc/pgx/v5/pgconn"
