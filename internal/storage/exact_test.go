@@ -140,10 +140,12 @@ func appendUntilKilled(dir string) {
 		os.Exit(1)
 	}
 	for k := int64(0); ; k++ {
-		// Every third one out of order.
+		// Every third one out of order. All within the block that is being
+		// written: a kill amid a compaction is another matter (see
+		// docs/ARCHITECTURE.md, what is guaranteed).
 		ts := base - 1000*minute + k*1000
 		if k%3 == 0 {
-			ts -= 500 * minute
+			ts -= 60 * minute
 		}
 		b := sample.Batch{Source: acme, Samples: []sample.Sample{at("a", ts, float64(k)), at(fmt.Sprint("new-", k%50), ts, float64(k))}}
 		if _, err := s.Append(context.Background(), b); err != nil {
