@@ -57,7 +57,7 @@ func (e *Engine) assign(ser *series, src *source) {
 			f.join.readAnew()
 		}
 	}
-	src.series = append(src.series, ser)
+	src.series, src.changed = append(src.series, ser), true
 	for _, f := range ser.evals {
 		f.rs.sources[src] = true
 	}
@@ -96,7 +96,10 @@ func (e *Engine) leave(rs *ruleState, id labels.Labels) {
 
 // addInstance gives an identity that has been counted its instance.
 func (e *Engine) addInstance(rs *ruleState, id labels.Labels, first int64) *instance {
-	in := &instance{rs: rs, id: id, first: first, settledCheck: first - 1, liveCheck: first - 1, judged: math.MinInt64, dirtyLo: 1, value: math.NaN()}
+	in := &instance{
+		rs: rs, id: id, first: first, settledCheck: first - 1, solid: first - 1, nextLog: math.MaxInt64,
+		liveCheck: first - 1, judged: math.MinInt64, dirtyLo: 1, value: math.NaN(),
+	}
 	if rs.rule.prog != nil {
 		in.joins = make([]*join, len(rs.rule.prog.leaves))
 		for i, l := range rs.rule.prog.leaves {

@@ -82,7 +82,7 @@ func (e *Engine) dozesOn(d *doze, ser *series, f *feed, p point) bool {
 		return false
 	}
 	d.newest[f.leaf] = p
-	if p.t <= e.lateBound(ser)-r.Lateness.Milliseconds() {
+	if p.t <= e.lateBound(ser.hot)-r.Lateness.Milliseconds() {
 		return false
 	}
 	slot := d.rs.slotOf(p.t)

@@ -104,6 +104,15 @@ func (e *Engine) settledBefore(in *instance) int64 {
 	return in.finalThrough
 }
 
+// final is the last check of the instance that a batch cannot change any more.
+// One that rests may not have settled it yet.
+func (e *Engine) final(in *instance) int64 {
+	if !in.rs.sleeps || e.rebuild {
+		return in.settledCheck
+	}
+	return max(in.settledCheck, e.settledBefore(in))
+}
+
 type lateKey struct {
 	series *series
 	t      int64

@@ -125,11 +125,8 @@ func (e *Engine) drop(s *series) bool {
 func (s *series) detach() {
 	s.eachSource(func(src *source) {
 		src.series = slices.DeleteFunc(src.series, func(o *series) bool { return o == s })
-		if src.last == s {
-			src.last = nil
-		}
+		src.changed = true
 	})
-	s.dropped, s.next = true, nil
 }
 
 // eachAsleep calls fn for the rules whose identity of the series sleeps.

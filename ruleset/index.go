@@ -2,11 +2,21 @@ package ruleset
 
 import "github.com/prometheus/prometheus/model/labels"
 
-// index finds series by their labels.
+// index finds series by their labels, and by the store's numbers for them.
 type index struct {
 	byHash map[uint64]*series // chained where hashes collide
 	n      int
+	byRef  []*refPage
 }
+
+// refPage holds what is hot of the series with neighbouring numbers. Numbers grow
+// for as long as the process lives; a page that nobody needs any more is let go.
+type refPage struct {
+	n   int // places taken
+	hot [refsPerPage]hot
+}
+
+const refsPerPage = 256
 
 func newIndex() index { return index{byHash: map[uint64]*series{}} }
 
@@ -16,6 +26,53 @@ func (x *index) get(l labels.Labels) *series {
 		s = s.chain
 	}
 	return s
+}
+
+// ofRef returns nil for a number that it does not know, 0 among them.
+func (x *index) ofRef(ref uint64) *hot {
+	page := ref / refsPerPage
+	if page >= uint64(len(x.byRef)) || x.byRef[page] == nil {
+		return nil
+	}
+	if h := &x.byRef[page].hot[ref%refsPerPage]; h.of != nil {
+		return h
+	}
+	return nil
+}
+
+// setRef makes ref the number of the series. The store gives a series another
+// one when it had forgotten it.
+func (x *index) setRef(s *series, ref uint64) {
+	if ref == 0 || ref == s.ref {
+		return
+	}
+	x.dropRef(s)
+	for ref/refsPerPage >= uint64(len(x.byRef)) {
+		x.byRef = append(x.byRef, nil)
+	}
+	page := x.byRef[ref/refsPerPage]
+	if page == nil {
+		page = &refPage{}
+		x.byRef[ref/refsPerPage] = page
+	}
+	page.n++
+	h := &page.hot[ref%refsPerPage]
+	*h = *s.hot
+	s.ref, s.hot = ref, h
+}
+
+// dropRef takes the number from the series.
+func (x *index) dropRef(s *series) {
+	if s.ref == 0 {
+		return
+	}
+	h := *s.hot
+	*s.hot = hot{}
+	page := x.byRef[s.ref/refsPerPage]
+	if page.n--; page.n == 0 {
+		x.byRef[s.ref/refsPerPage] = nil
+	}
+	s.ref, s.hot = 0, &h
 }
 
 func (x *index) add(s *series) {
@@ -32,6 +89,7 @@ func (x *index) deleteFunc(gone func(*series) bool) {
 		for s != nil {
 			next := s.chain
 			if gone(s) {
+				x.dropRef(s)
 				x.n--
 			} else {
 				s.chain, kept = kept, s

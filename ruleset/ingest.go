@@ -65,7 +65,7 @@ func (e *Engine) apply(src *source, b sample.Batch) {
 
 // touchSource has all instances that read the source judged in this step.
 func (e *Engine) touchSource(src *source) {
-	for _, s := range src.series {
+	for _, s := range src.readers() {
 		for _, f := range s.feeds {
 			for _, in := range f.join.insts {
 				e.touch(in)
@@ -89,68 +89,56 @@ func (e *Engine) touch(in *instance) {
 // addSample takes one sample. A sleeping identity that it does not wake costs a
 // look-up and a comparison.
 func (e *Engine) addSample(src *source, s *sample.Sample) {
-	ser := src.following(s.Labels)
-	if ser == nil {
-		if ser = e.lookUp(src, s); ser == nil {
+	h := e.series.ofRef(s.Ref)
+	if h == nil {
+		if h = e.lookUp(src, s); h == nil {
 			return
 		}
 	}
-	src.last = ser
-	if ser.source != src && !ser.deliveredBy(src) {
-		e.assign(ser, src)
+	if h.source != src && !h.of.deliveredBy(src) {
+		e.assign(h.of, src)
 	}
-	if e.take(ser, point{s.T, s.V}) {
+	if e.take(h, point{s.T, s.V}) {
 		e.m.lateSamples.Inc()
 	}
 }
 
-// following returns the series delivered after the last one the time before, if
-// it has these labels: senders repeat their order. After some wrong guesses in a
-// row it guesses only now and then, since a guess costs cache misses.
-func (src *source) following(l labels.Labels) *series {
-	const wrongInRow, nowAndThen = 16, 32
-	if src.last == nil || src.wrong >= wrongInRow && src.wrong%nowAndThen != 0 {
-		src.wrong++
-		return nil
-	}
-	if ser := src.last.next; ser != nil && !ser.dropped && labels.Equal(ser.labels, l) {
-		src.wrong = 0
-		return ser
-	}
-	src.wrong++
-	return nil
-}
-
-// lookUp finds or makes the series of a sample; nil when no rule reads it.
-func (e *Engine) lookUp(src *source, s *sample.Sample) *series {
+// lookUp finds or makes the series of a sample by its labels; nil when no rule
+// reads it.
+func (e *Engine) lookUp(src *source, s *sample.Sample) *hot {
 	readers := e.byMetric[s.Labels.Get(model.MetricNameLabel)]
 	if len(readers) == 0 {
 		return nil
 	}
 	ser := e.series.get(s.Labels)
 	if ser == nil {
-		ser = e.newSeries(src, s, readers)
+		if ser = e.newSeries(src, s, readers); ser == nil {
+			return nil
+		}
 	}
-	if ser != nil && src.last != nil {
-		src.last.next = ser
-	}
-	return ser
+	e.series.setRef(ser, s.Ref)
+	return ser.hot
 }
 
 // take gives a series its sample. It says whether it came after a check of an
 // identity had settled.
-func (e *Engine) take(ser *series, p point) (late bool) {
-	first := ser.first
-	if ser.sleep != nil {
-		if wake := e.woken(ser, p); wake != 0 {
-			e.wake(ser, wake, p)
+func (e *Engine) take(h *hot, p point) (late bool) {
+	if h.sleep != nil {
+		if wake := e.woken(h, p); wake != 0 {
+			e.wake(h.of, wake, p)
 		}
 	}
-	ser.note(p, e.batch)
-	if ser.read {
+	h.note(p, e.batch)
+	if !h.read && !h.fed {
+		h.pass(p)
+		return false
+	}
+	ser := h.of
+	first := ser.first
+	if h.read {
 		ser.add(p)
 	} else {
-		ser.pass(p)
+		h.pass(p)
 	}
 	if p.t < first {
 		e.earlier(ser, first)
@@ -215,15 +203,15 @@ func (e *Engine) earlier(ser *series, first int64) {
 		r := f.rs.rule
 		offset := r.prog.leaves[f.leaf].offset
 		for _, in := range f.join.insts {
-			hi := in.head()
+			final, hi := e.final(in), in.head()
 			if first != math.MaxInt64 {
 				hi = min(hi, r.checkOf(first+offset))
 			}
-			for k := max(r.checkOf(ser.first+offset), in.settledCheck+1); k <= hi; k++ {
+			for k := max(r.checkOf(ser.first+offset), final+1); k <= hi; k++ {
 				e.undecide(in, k)
 			}
 			for _, m := range ser.ends() {
-				if k := r.checkOf(m.t + offset); k > in.settledCheck && m.t < first {
+				if k := r.checkOf(m.t + offset); k > final && m.t < first {
 					in.mark(k, k)
 					e.touch(in)
 				}
@@ -312,12 +300,12 @@ func (e *Engine) addUp(src *source, u sample.Up) {
 			reach = rs.rule.prog.reach
 		}
 		for _, in := range ins {
-			for k := max(lo, in.settledCheck+1); k <= min(hi+reach, rs.maxCheck); k++ {
+			for k := max(lo, e.final(in)+1); k <= min(hi+reach, rs.maxCheck); k++ {
 				e.undecide(in, k)
 			}
 		}
 	}
-	for _, s := range src.series {
+	for _, s := range src.readers() {
 		for _, f := range s.feeds {
 			reopen(f.rs, f.join.insts)
 		}
@@ -357,8 +345,8 @@ func (e *Engine) addEnd(end sample.End) {
 	for _, f := range ser.feeds {
 		for _, in := range f.join.insts {
 			e.expand(in, f.rs.rule.checkOf(t))
-			if in.anySettled() && f.rs.rule.checkOf(t) <= in.settledCheck {
-				t = f.rs.rule.timeOf(in.settledCheck) + 1
+			if final := e.final(in); final >= in.first && f.rs.rule.checkOf(t) <= final {
+				t = f.rs.rule.timeOf(final) + 1
 			}
 		}
 	}

@@ -43,33 +43,37 @@ type episode struct {
 
 // instance is one identity of one rule.
 type instance struct {
-	rs    *ruleState
-	id    labels.Labels
-	joins []*join // by leaf; nil for evaluated rules
-
+	// What rests looks at, one cache line.
+	rs *ruleState
 	// Checks up to settledCheck are final; cells holds those after it, the
 	// first of them being settledCheck+1, as far as anything is known.
-	first        int64
 	settledCheck int64
-	settled      machine
-	cells        []cell
-	pos          int  // in rs.all
-	skipped      bool // checks up to settledCheck that are not final were skipped
-	queued       bool
-	finalIn      uint32 // batch, plus 1, that found checks up to finalThrough final
-	finalThrough int64
-	stale        bool // a folded cell changed: the live state must be folded anew
+	solid        int64 // no check up to it is open
 	dirtyLo      int64
 	dirtyHi      int64 // below dirtyLo: nothing to evaluate
+	skipped      bool  // checks up to settledCheck that are not final were skipped
+	queued       bool
+	stale        bool   // a folded cell changed: the live state must be folded anew
+	silent       bool   // in a fill-in: nothing is told
+	finalIn      uint32 // batch, plus 1, that found checks up to finalThrough final
+	nextLog      int64  // check of the first entry of log, MaxInt64 if there is none
+
+	log     []change // what live says about the cells
+	id      labels.Labels
+	joins   []*join // by leaf; nil for evaluated rules
+	first   int64
+	settled machine
+	cells   []cell
+	pos     int // in rs.all
+
+	finalThrough int64
 
 	live      machine
-	liveCheck int64    // last check folded into live
-	judged    int64    // last check that had a sample when it was folded
-	log       []change // what live says about the cells
+	liveCheck int64 // last check folded into live
+	judged    int64 // last check that had a sample when it was folded
 
 	told     phase             // what the live log says
 	episodes []episode         // told and not yet settled for good
-	silent   bool              // in a fill-in: nothing is told
 	value    float64           // of the latest breach judged
 	values   map[int64]float64 // evaluated rules: of the breaches not settled, by check
 }
@@ -98,6 +102,9 @@ func (in *instance) set(k int64, c cell) {
 		in.cells = append(in.cells, 0)
 	}
 	in.cells[i] = c
+	if c == 0 {
+		in.solid = min(in.solid, k-1)
+	}
 	if k <= in.liveCheck {
 		in.stale = true
 	}
@@ -107,8 +114,36 @@ func (in *instance) set(k int64, c cell) {
 func (in *instance) startAt(k int64) {
 	n := in.first - k
 	in.cells = append(make([]cell, n, n+int64(len(in.cells))), in.cells...)
-	in.first, in.settledCheck = k, k-1
+	in.first, in.settledCheck, in.solid = k, k-1, k-1
 	in.stale = true
+}
+
+// noteLog is called when log has changed.
+func (in *instance) noteLog() {
+	in.nextLog = math.MaxInt64
+	if len(in.log) > 0 {
+		in.nextLog = in.log[0].check
+	}
+}
+
+// solidify looks how far the checks are decided.
+func (in *instance) solidify() {
+	for in.solid = max(in.solid, in.settledCheck); in.cell(in.solid+1) != 0; {
+		in.solid++
+	}
+}
+
+// settleLag is how many final checks of an instance may wait to be settled, as
+// long as none of them changes anything.
+const settleLag = 8
+
+// rests says that time alone calls for nothing: no check that is due is open,
+// none to be settled has anything to tell. An alert that stands costs no more
+// than this look while its samples come.
+func (in *instance) rests() bool {
+	rs := in.rs
+	return rs.sleeps && in.solid >= rs.missCheck && in.solid >= rs.lateCheck && rs.lateCheck-in.settledCheck < settleLag &&
+		in.nextLog > rs.lateCheck && !in.silent && !in.stale
 }
 
 // mark asks for the checks lo to hi to be evaluated.

@@ -25,7 +25,9 @@ func (e *Engine) judgeDue(ctx context.Context) error {
 		}
 		rs.forgetLate(e.now - 2*e.forceAfter())
 		for _, in := range rs.all {
-			e.touch(in)
+			if e.rebuild || !in.rests() || in.dirtyLo <= in.dirtyHi && in.dirtyLo <= rs.maxCheck {
+				e.touch(in)
+			}
 		}
 	}
 	for i, in := range e.touched {
@@ -81,10 +83,16 @@ func (e *Engine) judge(ctx context.Context, in *instance) error {
 			in.dirtyLo = last + 1
 		}
 	}
+	in.solidify()
+	if !e.rebuild && in.rests() {
+		e.fold(ctx, in)
+		return nil
+	}
 	through := min(in.settledThrough(e.now, e.forceAfter()), last)
 	if err := e.decide(ctx, in, max(through, r.lastCheck(e.now-r.MissingAfter.Milliseconds()))); err != nil {
 		return fmt.Errorf("rule %q: %s: %w", r.ID(), in.id, err)
 	}
+	in.solidify()
 	e.fold(ctx, in)
 	e.settle(ctx, in, through)
 	return nil
@@ -94,6 +102,9 @@ func (e *Engine) judge(ctx context.Context, in *instance) error {
 // without a verdict are left open.
 func (e *Engine) evaluateSpan(ctx context.Context, in *instance, lo, hi int64) error {
 	if lo > hi {
+		return nil
+	}
+	if lo == hi && in.evaluateNewest(hi) {
 		return nil
 	}
 	span, err := e.readSpan(ctx, in, lo, hi)
@@ -115,6 +126,33 @@ func (e *Engine) evaluateSpan(ctx context.Context, in *instance, lo, hi int64) e
 		in.set(k, c)
 	}
 	return nil
+}
+
+// evaluateNewest gives check k its cell where one comparison with the series'
+// newest sample does, the common case of an alert that stands.
+func (in *instance) evaluateNewest(k int64) bool {
+	rs := in.rs
+	if !rs.sleeps || len(rs.late) > 0 || len(in.joins[0].series) != 1 {
+		return false
+	}
+	ser := in.joins[0].series[0]
+	i := -1
+	if ser.sleep != nil {
+		i = ser.sleep.index(rs)
+	}
+	if i < 0 || ser.sleep.rules[i].op == 0 || ser.rare != nil || len(ser.tail) == 0 {
+		return false
+	}
+	p := ser.tail[len(ser.tail)-1]
+	if p.v != p.v || p.t > rs.rule.timeOf(k) || p.t <= rs.rule.timeOf(k-1) {
+		return false
+	}
+	c := cell(VerdictGood)
+	if ser.sleep.rules[i].breach(p.v, nil) {
+		c, in.value = cell(VerdictBreach), p.v
+	}
+	in.set(k, c)
+	return true
 }
 
 // decide turns open checks up to through into missing or unobserved.
@@ -192,7 +230,11 @@ func (e *Engine) fold(ctx context.Context, in *instance) {
 	judged := in.judged // an identity that woke late may have more behind it than it has folded
 	for k := in.liveCheck + 1; k <= in.head(); k++ {
 		changes, n := in.foldCheck(k)
+		if n == 0 {
+			continue
+		}
 		in.log = append(in.log, changes[:n]...)
+		in.noteLog()
 		for _, c := range changes[:n] {
 			e.tell(ctx, in, c, c.amends(judged))
 		}
@@ -220,6 +262,7 @@ func (e *Engine) refold(ctx context.Context, in *instance) {
 		in.log = append(in.log, changes[:n]...)
 	}
 	in.liveCheck = in.head()
+	in.noteLog()
 	e.amend(ctx, in, old, judged)
 	e.tellFillIn(ctx, in)
 }
@@ -265,6 +308,7 @@ func (in *instance) forgetSettled() {
 	if len(in.log) == 0 {
 		in.log = nil
 	}
+	in.noteLog()
 	keep := in.episodes[:0]
 	for _, ep := range in.episodes {
 		if ep.closed == 0 || ep.closed > in.settledCheck {

@@ -23,6 +23,7 @@ type Memory struct {
 
 type memorySeries struct {
 	labels labels.Labels
+	ref    uint64
 	points []point
 }
 
@@ -30,21 +31,21 @@ type memorySeries struct {
 func NewMemory() *Memory { return &Memory{series: map[string]*memorySeries{}} }
 
 // Append stores a sample. It says whether it was new; an equal one that is
-// there already and a conflicting one are not.
-func (m *Memory) Append(l labels.Labels, t int64, v float64) bool {
+// there already and a conflicting one are not. ref is the series' sample.Ref.
+func (m *Memory) Append(l labels.Labels, t int64, v float64) (ref uint64, fresh bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	key := string(l.Bytes(nil))
 	s := m.series[key]
 	if s == nil {
-		s = &memorySeries{labels: l}
+		s = &memorySeries{labels: l, ref: uint64(len(m.series)) + 1}
 		m.series[key] = s
 	}
 	i, found := slices.BinarySearchFunc(s.points, t, func(p point, t int64) int { return compareInt(p.t, t) })
 	if !found {
 		s.points = slices.Insert(s.points, i, point{t, v})
 	}
-	return !found
+	return s.ref, !found
 }
 
 // Querier returns a view of the samples in [mint, maxt].

@@ -254,7 +254,7 @@ func (e *Engine) rebuildMetric(ctx context.Context, metric string, states []*rul
 // retake gives a stored point of a series to some of its rules.
 func (e *Engine) retake(ser *series, p point, states []*ruleState) {
 	if ser.sleep != nil {
-		wake := e.woken(ser, p)
+		wake := e.woken(ser.hot, p)
 		for m := wake; m != 0; m &= m - 1 {
 			if i := bits.TrailingZeros64(m); !slices.Contains(states, ser.sleep.rules[i].rs) {
 				wake &^= 1 << i

@@ -37,24 +37,11 @@ type endMark struct {
 }
 
 // series is one watched series and who reads it.
-//
-// What a good sample of a sleeping series touches is one cache line and comes
-// first; the whole is three.
 type series struct {
-	sleep     *sleepers
-	source    *source // who delivered it first
-	next      *series // delivered after this one the last time
-	first     int64   // earliest sample known
-	newest    int64
-	valued    int64 // newest sample with a value, and
-	valuedOld int64 // the newest of the batches before
-	batch     uint32
-	dropped   bool
-	waiting   bool // refused is not empty
-	shared    bool // there are others who deliver it
-	read      bool // there are feeds or evals
+	*hot
 
 	labels  labels.Labels
+	first   int64  // earliest sample known
 	awake   uint64 // of sleep's rules: those whose identity is awake
 	refused uint64 // of sleep's rules: those that a limit keeps out
 	feeds   []feed
@@ -63,6 +50,24 @@ type series struct {
 	floor   int64
 	rare    *rare
 	chain   *series // another one with the same hash
+	ref     uint64  // sample.Ref of its samples; 0 while unknown
+}
+
+// hot is all that a good sample of a sleeping series touches, less than one cache
+// line. Those of the store's series lie side by side in the order of their
+// numbers, which is the order in which senders repeat them.
+type hot struct {
+	of        *series // whose it is; nil in a place that is free
+	sleep     *sleepers
+	source    *source // who delivered it first
+	newest    int64
+	valued    int64 // newest sample with a value, and
+	valuedOld int64 // the newest of the batches before
+	batch     uint32
+	waiting   bool // refused is not empty
+	shared    bool // there are others who deliver it
+	read      bool // its points are kept in memory for those who read it
+	fed       bool // there are feeds or evals; those may doze
 }
 
 // rare is what few series have.
@@ -104,9 +109,18 @@ func (s *series) deliveredToo(src *source) {
 // isRead notes that an instance or an evaluated rule reads the series from now
 // on. What went by before is in the store alone.
 func (s *series) isRead() {
+	s.fed = true
 	if !s.read {
-		s.read, s.floor = true, max(s.floor, s.newest)
+		s.setRead(true)
+		s.floor = max(s.floor, s.newest)
 	}
+}
+
+func (s *series) setRead(read bool) {
+	if s.read != read && s.source != nil {
+		s.eachSource(func(src *source) { src.changed = true })
+	}
+	s.read = read
 }
 
 // readFrom has the series keep its points from its newest on.
@@ -120,13 +134,16 @@ func (s *series) readFrom(newest point) {
 // The store has them.
 func (s *series) unread() {
 	awake := func(f feed) bool { return f.join.doze == nil }
-	if s.read = len(s.evals) > 0 || slices.ContainsFunc(s.feeds, awake); !s.read {
+	s.fed = len(s.feeds)+len(s.evals) > 0
+	if s.setRead(len(s.evals) > 0 || slices.ContainsFunc(s.feeds, awake)); !s.read {
 		s.tail = nil
 	}
 }
 
 func newSeries(l labels.Labels, floor int64) *series {
-	return &series{labels: l, floor: floor, first: math.MaxInt64, newest: math.MinInt64, valued: math.MinInt64 / 2, valuedOld: math.MinInt64 / 2}
+	s := &series{labels: l, floor: floor, first: math.MaxInt64}
+	s.hot = &hot{of: s, newest: math.MinInt64, valued: math.MinInt64 / 2, valuedOld: math.MinInt64 / 2}
+	return s
 }
 
 // add keeps a point in the tail if it is new enough.
@@ -264,8 +281,21 @@ type source struct {
 	firstUp   int64 // 0 before any
 	ups       []int64
 	series    []*series
-	last      *series // the one delivered last
-	wrong     uint32  // wrong guesses in a row of what follows it
+	reading   []*series // of series, as readers last found them
+	changed   bool      // reading is out of date
+}
+
+// readers lists the source's series that somebody awake reads.
+func (s *source) readers() []*series {
+	if s.changed {
+		s.reading, s.changed = s.reading[:0], false
+		for _, ser := range s.series {
+			if ser.read {
+				s.reading = append(s.reading, ser)
+			}
+		}
+	}
+	return s.reading
 }
 
 // bound is the event time up to which the source's checks settle at now: its

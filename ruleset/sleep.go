@@ -1,6 +1,7 @@
 package ruleset
 
 import (
+	"math"
 	"math/bits"
 	"slices"
 
@@ -146,12 +147,12 @@ func identityOf(l labels.Labels) labels.Labels {
 // woken returns the sleeping identities that a sample wakes: those of which it
 // is a breach, and all when it is late for one. Those that a limit refused are
 // tried again.
-func (e *Engine) woken(ser *series, p point) uint64 {
-	if ser.waiting {
-		e.readmit(ser)
+func (e *Engine) woken(h *hot, p point) uint64 {
+	if h.waiting {
+		e.readmit(h.of)
 	}
-	set, wake := ser.sleep, uint64(0)
-	if p.t <= e.lateBound(ser)-set.lateness {
+	set, wake := h.sleep, uint64(0)
+	if p.t <= e.lateBound(h)-set.lateness {
 		wake = set.all
 	} else {
 		for i := range set.rules {
@@ -163,7 +164,7 @@ func (e *Engine) woken(ser *series, p point) uint64 {
 	if wake == 0 {
 		return 0
 	}
-	return wake &^ (ser.awake | ser.refused)
+	return wake &^ (h.of.awake | h.of.refused)
 }
 
 func (e *Engine) readmit(ser *series) {
@@ -179,11 +180,11 @@ func (e *Engine) readmit(ser *series) {
 
 // lateBound is the event time up to which the series had settled before the
 // batch that is being taken.
-func (e *Engine) lateBound(ser *series) int64 {
-	if !ser.shared && ser.source == e.taking.src {
+func (e *Engine) lateBound(h *hot) int64 {
+	if !h.shared && h.source == e.taking.src {
 		return e.taking.bound
 	}
-	return ser.bound(e.takingBound)
+	return h.of.bound(e.takingBound)
 }
 
 // takingBound is a source's bound before the batch that is being taken.
@@ -206,10 +207,10 @@ func (e *Engine) wake(ser *series, mask uint64, p point) {
 		ser.awake |= 1 << i
 		e.bindLeaf(rs, ser, 0)
 		in := e.addInstance(rs, id, r.checkOf(min(ser.first, p.t)))
-		final := r.lastCheck(e.lateBound(ser) - r.Lateness.Milliseconds())
+		final := r.lastCheck(e.lateBound(ser.hot) - r.Lateness.Milliseconds())
 		in.settledCheck = max(in.first-1, final, r.checkOf(p.t)-1)
 		in.skipped = in.settledCheck > max(in.first-1, final)
-		in.liveCheck = in.settledCheck
+		in.liveCheck, in.solid = in.settledCheck, in.settledCheck
 		in.judged = min(r.checkOf(ser.valuedBefore(e.batch)), r.lastCheck(e.taking.before))
 		if newest := r.checkOf(ser.newest); ser.newest > p.t && newest > in.settledCheck {
 			in.mark(in.settledCheck+1, newest) // samples went by while it slept
@@ -233,7 +234,7 @@ func (e *Engine) expand(in *instance, k int64) {
 	}
 	in.cells = append(make([]cell, n, n+int64(len(in.cells))), in.cells...)
 	in.mark(final+1, in.settledCheck)
-	in.settledCheck = final
+	in.settledCheck, in.solid = final, final
 	in.stale = true
 }
 
@@ -267,18 +268,22 @@ func (e *Engine) sleep(in *instance) {
 }
 
 // pass lets a sample go by that nobody keeps.
-func (s *series) pass(p point) {
-	s.first, s.newest = min(s.first, p.t), max(s.newest, p.t)
+func (h *hot) pass(p point) {
+	if p.t > h.newest && h.newest != math.MinInt64 {
+		h.newest = p.t
+		return
+	}
+	h.of.first, h.newest = min(h.of.first, p.t), max(h.newest, p.t)
 }
 
 // note keeps the times of a sample.
-func (s *series) note(p point, batch uint32) {
-	if s.batch != batch {
-		s.batch = batch
-		s.valuedOld = max(s.valuedOld, s.valued)
+func (h *hot) note(p point, batch uint32) {
+	if h.batch != batch {
+		h.batch = batch
+		h.valuedOld = max(h.valuedOld, h.valued)
 	}
 	if p.v == p.v {
-		s.valued = max(s.valued, p.t)
+		h.valued = max(h.valued, p.t)
 	}
 }
 

@@ -192,7 +192,7 @@ func benchTake(b *testing.B, n int, rules string, nRules int, random bool) {
 		t += 60_000
 		e.batch++
 		for _, ser := range all {
-			e.take(ser, point{t, 50})
+			e.take(ser.hot, point{t, 50})
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n*nRules), "ns/sample-rule")

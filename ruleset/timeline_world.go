@@ -70,7 +70,11 @@ func (w *world) accept(b sample.Batch, at int64) sample.Batch {
 	}
 	fresh := b.Samples[:0:0]
 	for _, s := range b.Samples {
-		if s.T <= at+(10*time.Minute).Milliseconds() && w.store.Append(s.Labels, s.T, s.V) {
+		if s.T > at+(10*time.Minute).Milliseconds() {
+			continue
+		}
+		ref, isNew := w.store.Append(s.Labels, s.T, s.V)
+		if s.Ref = ref; isNew {
 			fresh = append(fresh, s)
 			record(who+s.Labels.String(), journal.Record{Kind: journal.KindSeries, Labels: s.Labels, T: s.T, Arrive: at})
 		}

@@ -42,6 +42,10 @@ type Sample struct {
 	Labels labels.Labels
 	T      int64 // event time, Unix ms
 	V      float64
+	// Ref is a number that the store gives a series when it accepts a sample of
+	// it: never that of another one while the process lives, so that what the
+	// samples are handed to needs no look at the labels. 0 when nobody gave one.
+	Ref uint64
 }
 
 // Up says that at T the source looked (OK) or tried to look and could not.

@@ -278,7 +278,7 @@ func (s *Store) takeItem(tx *tx, b *batch, it *item) error {
 			b.res.Accepted.Ups = append(b.res.Accepted.Ups, sample.Up{T: it.t, OK: it.v == 1})
 			return nil
 		}
-		b.res.Accepted.Samples = append(b.res.Accepted.Samples, sample.Sample{Labels: it.series.labels, T: it.t, V: it.v})
+		b.res.Accepted.Samples = append(b.res.Accepted.Samples, sample.Sample{Labels: it.series.labels, T: it.t, V: it.v, Ref: it.series.id})
 	case duplicate:
 		if it.kind == itemSample {
 			b.res.Duplicates++

@@ -16,6 +16,7 @@ import (
 // costs no look at the TSDB.
 type series struct {
 	labels   labels.Labels
+	id       uint64 // sample.Ref of its samples
 	customer string
 	reserved bool // the name is one of the store's own
 
@@ -38,6 +39,7 @@ type index struct {
 	mu     sync.RWMutex
 	byHash map[uint64][]*series
 	n      int
+	lastID uint64
 }
 
 func newIndex() *index { return &index{byHash: make(map[uint64][]*series)} }
@@ -77,6 +79,8 @@ func (x *index) getOrCreate(hash uint64, l labels.Labels, limit int) *series {
 		return nil
 	}
 	s := newSeries(l)
+	x.lastID++
+	s.id = x.lastID
 	x.byHash[hash] = append(x.byHash[hash], s)
 	x.n++
 	return s

@@ -9,6 +9,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
@@ -116,7 +117,7 @@ func reasons(res Result) []Reason {
 
 func diff(t testing.TB, what string, want, got any) {
 	t.Helper()
-	if d := cmp.Diff(want, got, cmp.Comparer(labels.Equal)); d != "" {
+	if d := cmp.Diff(want, got, cmp.Comparer(labels.Equal), cmpopts.IgnoreFields(sample.Sample{}, "Ref")); d != "" {
 		t.Errorf("%s (-want +got):\n%s", what, d)
 	}
 }
@@ -160,4 +161,20 @@ func TestSecondValueIsRefusedTheSameIsADuplicate(t *testing.T) {
 	third := mustAppend(t, s, samples(at("a", base+2*minute, 8), at("a", base+2*minute, 7)))
 	diff(t, "out-of-order conflict", []Reason{ReasonConflict}, reasons(third))
 	diff(t, "stored", values(float64(base), 1, float64(base+minute), 2, float64(base+2*minute), 7, float64(base+5*minute), 3), dump(t, s, cpu("a")))
+}
+
+// A series has one number for as long as the process lives, and no other has it.
+func TestSeriesHaveNumbers(t *testing.T) {
+	s := open(t)
+	refs := map[uint64]string{}
+	for i := range 3 {
+		for _, name := range []string{"a", "b", "c"} {
+			res := mustAppend(t, s, samples(at(name, base+int64(i)*minute, 1)))
+			ref := res.Accepted.Samples[0].Ref
+			if old, ok := refs[ref]; ref == 0 || ok && old != name || !ok && i > 0 {
+				t.Errorf("sample %d of %s has the number %d, known are %v", i, name, ref, refs)
+			}
+			refs[ref] = name
+		}
+	}
 }

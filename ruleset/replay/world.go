@@ -125,10 +125,14 @@ func (w *world) accept(b sample.Batch, at int64) (accepted sample.Batch, refused
 	}
 	fresh := b.Samples[:0:0]
 	for _, s := range b.Samples {
-		switch {
-		case s.T > at+farFuture:
+		if s.T > at+farFuture {
 			refused++
-		case w.store.Append(s.Labels, s.T, s.V):
+			continue
+		}
+		ref, isNew := w.store.Append(s.Labels, s.T, s.V)
+		s.Ref = ref
+		switch {
+		case isNew:
 			fresh = append(fresh, s)
 			w.journalOnce(b.Source, journal.Record{Kind: journal.KindSeries, Labels: s.Labels, T: s.T, Arrive: at}, s.Labels.String())
 		case !w.holds(s):
