@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"watchkeeper/exporters"
@@ -164,7 +165,7 @@ func (c *changes) series(service, event, user, result string) labels.Labels {
 	}
 	b := labels.NewBuilder(labels.EmptyLabels())
 	pairs := map[string]string{
-		labels.MetricName: MetricChanges, "customer": c.account.Customer(), "product": "actiontrail", "region": c.region, "account": c.account.Name(),
+		model.MetricNameLabel: MetricChanges, "customer": c.account.Customer(), "product": "actiontrail", "region": c.region, "account": c.account.Name(),
 		"service": bounded(service), "event": bounded(event), "user": bounded(user), "result": result,
 	}
 	for _, name := range slices.Sorted(maps.Keys(pairs)) {

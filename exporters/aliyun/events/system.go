@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"watchkeeper/exporters"
@@ -115,13 +116,13 @@ func (c *systemEvents) happening(e systemEvent) (happening, labels.Labels) {
 	b := labels.NewBuilder(labels.EmptyLabels())
 	b.Set("customer", c.account.Customer()).Set("product", bounded(strings.ToLower(string(e.Product)))).Set("region", string(e.RegionID))
 	b.Set("instance", bounded(e.instance())).Set("event", bounded(string(e.Name))).Set("level", level(string(e.Level)))
-	recent := b.Set(labels.MetricName, MetricRecent).Labels()
+	recent := b.Set(model.MetricNameLabel, MetricRecent).Labels()
 	if e.RegionID == "" {
 		// An event of the account: the account takes the place of a resource.
 		b.Set("account", c.account.Name())
 		recent = b.Labels()
 	}
-	counted := b.Set(labels.MetricName, MetricEvents).Set("status", bounded(string(e.Status))).Labels()
+	counted := b.Set(model.MetricNameLabel, MetricEvents).Set("status", bounded(string(e.Status))).Labels()
 	return happening{
 		id: fmt.Sprintf("%d %s", e.Time.number(), counted), at: e.Time.moment(), labels: counted,
 		log: []any{"product", e.Product, "event", e.Name, "level", e.Level, "status", e.Status, "instance", e.instance()},
