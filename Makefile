@@ -7,7 +7,15 @@ BENCHTIME ?= 1s
 # Where races can live; the rest of the packages are pure functions.
 RACE_PKGS ?= $(shell $(GO) list ./exporters/... ./ruleset/... ./alertrouter/... ./internal/... | grep -v /sdktest)
 
-.PHONY: build demo run test test-race test-services lint bench bench-rules fuzz clean help
+# Packages with property tests. The tests draw by a fixed seed, so that a checkout
+# that passed passes again; `make properties` draws anew and looks further.
+PROPERTY_PKGS = $(shell grep -rl pgregory.net/rapid --include='*_test.go' . | xargs -n1 dirname | sort -u | sed 's|^\.|watchkeeper|')
+SEED          ?= 1
+CHECKS        ?= 1000
+# $(call gotest,flags,packages)
+gotest = $(GO) test $(1) $(filter-out $(PROPERTY_PKGS),$(2)) && $(GO) test $(1) $(filter $(PROPERTY_PKGS),$(2)) -rapid.seed=$(SEED)
+
+.PHONY: build demo run test test-race test-services lint bench bench-rules fuzz properties clean help
 
 build: ## build bin/watchkeeper
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/watchkeeper ./cmd/watchkeeper
@@ -19,10 +27,10 @@ run: build ## watch this host (data in ./data)
 	bin/watchkeeper serve
 
 test: ## all tests that need nothing but Go
-	$(GO) test ./...
+	$(call gotest,,$(shell $(GO) list ./...))
 
 test-race: ## the tests of concurrent packages under the race detector
-	$(GO) test -race $(RACE_PKGS)
+	$(call gotest,-race,$(RACE_PKGS))
 
 test-services: build ## tests against real servers; installs missing Debian packages when root
 	./internal/services/run
@@ -42,6 +50,9 @@ fuzz: ## every fuzz target for FUZZTIME
 	@set -e; grep -rlE '^func Fuzz' --include='*_test.go' . | xargs grep -HoE '^func Fuzz[A-Za-z0-9_]*' | sed 's/func //' | sort -u | \
 	while IFS=: read -r file target; do \
 	  echo "fuzz $$file $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "./$$(dirname $$file)"; done
+
+properties: ## the property tests by a seed of the moment, CHECKS draws each; a failure prints the command that repeats it
+	$(GO) test -count=1 $(PROPERTY_PKGS) -rapid.checks=$(CHECKS)
 
 clean: ## remove what was built, keep ./data
 	rm -rf bin

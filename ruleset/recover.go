@@ -171,7 +171,7 @@ func (e *Engine) rebuildRules(ctx context.Context, states []*ruleState, p *past,
 		}
 	}
 	if reason == reasonRecovered {
-		e.standUp(told, from)
+		e.standUp(told, from, p.first < from)
 	}
 	if err := e.step(ctx); err != nil {
 		return err
@@ -332,12 +332,14 @@ func (e *Engine) recallLate(ser *series, r journal.Record, states []*ruleState) 
 }
 
 // standUp gives instances whose alert opened before the samples begin the state
-// that the incident store has, those without any sample included.
-func (e *Engine) standUp(told map[instanceKey][]OpenAlert, from int64) {
+// that the incident store has, those without any sample included. A later sample
+// may take away what an evaluated identity began with; where nothing is older than
+// the samples, which older says, they have the last word.
+func (e *Engine) standUp(told map[instanceKey][]OpenAlert, from int64, older bool) {
 	for k, as := range told {
 		a := as[len(as)-1]
 		in := k.rs.instance(a.Identity)
-		if !a.State.Open() || in != nil && k.rs.rule.checkOf(a.Opened) >= in.first {
+		if !a.State.Open() || in != nil && (k.rs.rule.checkOf(a.Opened) >= in.first || in.joins == nil && !older) {
 			continue
 		}
 		if in == nil {
