@@ -56,7 +56,8 @@ func credential(name string) (*syscall.Credential, string, error) {
 }
 
 // limit bounds the memory of a program that has just started. One that is
-// faster ends before it could be bounded.
+// faster ends before it could be bounded; one that has more rights than this
+// process, such as sudo, is not ours to bound.
 func limit(cmd *exec.Cmd, s Spec) {
 	if s.MaxMemoryBytes > 0 {
 		_ = unix.Prlimit(cmd.Process.Pid, unix.RLIMIT_AS, &unix.Rlimit{Cur: s.MaxMemoryBytes, Max: s.MaxMemoryBytes}, nil)

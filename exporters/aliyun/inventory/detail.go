@@ -96,7 +96,10 @@ func (c *collector) ask(ctx context.Context, at time.Time, d *detail, due []stri
 		}
 		rows := []item{answer}
 		if d.rows != "" {
-			rows, _ = answer.items(d.rows)
+			var ok bool
+			if rows, ok = answer.items(d.rows); !ok {
+				return notEnding("details hold no list %s", d.rows)
+			}
 		}
 		for _, row := range rows {
 			if id := row.text(d.id); slices.Contains(ids, id) {
