@@ -361,7 +361,7 @@ func (e *Engine) reconcile(ctx context.Context, in *instance, told []OpenAlert, 
 	for _, a := range told {
 		ep := episode{opened: r.checkOf(a.Opened)}
 		if !a.State.Open() {
-			ep.closed = max(r.checkOf(a.Check), ep.opened)
+			ep.closed = max(r.checkOf(a.Check), ep.opened+1)
 		}
 		in.episodes = append(in.episodes, ep)
 		in.told = phaseInactive
