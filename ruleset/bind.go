@@ -9,6 +9,7 @@ import (
 
 // bind makes the series an operand of the rule.
 func (e *Engine) bind(rs *ruleState, ser *series) {
+	ser.catchUp()
 	if rs.rule.prog == nil {
 		rs.bindEvaluated(ser)
 		return
@@ -25,6 +26,9 @@ func (e *Engine) bind(rs *ruleState, ser *series) {
 
 func (e *Engine) bindLeaf(rs *ruleState, ser *series, i int) {
 	j := rs.join(i, rs.rule.prog.leaves[i].keyOf(e.builder, ser.labels))
+	for _, in := range j.insts {
+		in.catchUp()
+	}
 	j.series = insertSeries(j.series, ser)
 	j.readAnew()
 	ser.feeds = append(ser.feeds, feed{rs: rs, leaf: i, join: j})
@@ -52,6 +56,7 @@ func (e *Engine) assign(ser *series, src *source) {
 	if ser.source == nil {
 		ser.source = src
 	} else {
+		ser.catchUp()
 		ser.deliveredToo(src)
 		for _, f := range ser.feeds {
 			f.join.readAnew()

@@ -138,7 +138,7 @@ func (e *Engine) rouse(d *doze, leaf int, p point) {
 		first = min(first, k)
 	}
 	for i, j := range d.joins {
-		if ser := j.series[0]; !ser.read {
+		if ser := j.series[0]; !ser.has(markRead) {
 			ser.readFrom(d.newest[i])
 		}
 	}
@@ -164,6 +164,9 @@ func (rs *ruleState) forgetDozing(e *Engine, before int64) {
 		d := rs.dozing[i]
 		if !slices.ContainsFunc(d.newest, func(n point) bool { return n.t >= before }) {
 			d.forget()
+			for _, j := range d.joins { // the series may be kept for longer, and must be ready for another identity
+				j.series[0].isRead()
+			}
 			e.leave(rs, d.id)
 			e.m.forgotten.Inc()
 		}

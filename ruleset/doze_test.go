@@ -64,4 +64,20 @@ func TestDozing(t *testing.T) {
 	send(9, 9)
 	send(9, 9)
 	is(2, 0, 2, 2)
+	for range 8 {
+		send(1, 9)
+	}
+	is(0, 2, 2, 0)
+	now = now.Add(50 * time.Hour)
+	for e.rules[0].watched > 0 { // until the identities are forgotten, and series not yet
+		now = now.Add(forgetRound / hashShards)
+		e.now, e.forgotten = now.UnixMilli(), now.Add(-forgetRound/hashShards).UnixMilli()
+		e.forgetIdle()
+	}
+	if e.series.n == 0 {
+		t.Error("no series is kept")
+	}
+	send(9, 9)
+	send(9, 9)
+	is(2, 0, 2, 2)
 }

@@ -32,29 +32,30 @@ type Engine struct {
 
 	// mu guards everything below. It is held while the store and the journal
 	// are read and written: judging is a function of both, in order.
-	mu        sync.Mutex
-	now       int64 // engine time, Unix ms
-	started   int64 // first engine time; absent() is judged from it
-	forgotten int64 // engine time at which idle identities were last looked for
-	rules     []*ruleState
-	byMetric  map[string][]*ruleState
-	series    index
-	sources   map[sample.Source]*source
-	customers map[string]int // (rule, identity) pairs
-	touched   []*instance
-	sleepers  *sleepers                   // of no rule; the root of all
-	wide      bool                        // nobody sleeps: every identity has its instance
-	told      map[instanceKey][]OpenAlert // while state is rebuilt: what the live log said
-	batch     uint32
-	lines     int     // of the live log, since the start
-	taking    taking  // while a batch is taken
-	queue     []Entry // not acknowledged by the sink
-	settledN  []Entry // settled entries of this step, to be sorted
-	records   []journal.Record
-	builder   *labels.Builder
-	ops       []operand
-	scratch   span
-	rebuild   bool // state is being rebuilt: nothing is journaled
+	mu          sync.Mutex
+	now         int64 // engine time, Unix ms
+	started     int64 // first engine time; absent() is judged from it
+	forgotten   int64 // engine time at which idle identities were last looked for
+	forgetShard int   // of the series: the next to be looked through
+	rules       []*ruleState
+	byMetric    map[string][]*ruleState
+	series      index
+	sources     map[sample.Source]*source
+	customers   map[string]int // (rule, identity) pairs
+	touched     []*instance
+	sleepers    *sleepers                   // of no rule; the root of all
+	wide        bool                        // nobody sleeps: every identity has its instance
+	told        map[instanceKey][]OpenAlert // while state is rebuilt: what the live log said
+	batch       uint32
+	lines       int     // of the live log, since the start
+	taking      taking  // while a batch is taken
+	queue       []Entry // not acknowledged by the sink
+	settledN    []Entry // settled entries of this step, to be sorted
+	records     []journal.Record
+	builder     *labels.Builder
+	ops         []operand
+	scratch     span
+	rebuild     bool // state is being rebuilt: nothing is journaled
 }
 
 // ruleState is a loaded rule with all its identities.

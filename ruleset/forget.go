@@ -5,24 +5,39 @@ import (
 	"time"
 )
 
-// forgetEvery is how often, in engine time, idle identities are looked for.
-const forgetEvery = time.Hour
+// forgetRound is how often, in engine time, idle identities are looked for. A shard
+// of the series is looked through at a time, so that no batch waits for all.
+const forgetRound = 6 * time.Hour
 
 // forgetIdle drops what nothing has been heard of for two force_after: identities
 // without an alert, then series without an identity, then sources without a
 // series. By then all their checks have settled. Series come and go (pods,
 // instances); memory is held by those that live.
 func (e *Engine) forgetIdle() {
-	if e.now-e.forgotten < forgetEvery.Milliseconds() {
+	shards := (e.now - e.forgotten) * hashShards / forgetRound.Milliseconds()
+	if shards == 0 {
 		return
 	}
 	e.forgotten = e.now
 	before := e.now - 2*e.forceAfter()
-	for _, rs := range e.rules {
-		rs.forgetIdle(e, before)
-		rs.forgetDozing(e, before)
+	if shards >= hashShards {
+		shards, e.forgetShard = hashShards, 0
 	}
-	e.series.deleteFunc(func(s *series) bool { return s.idle(before) && e.drop(s) })
+	for range shards {
+		if e.forgetShard == 0 {
+			for _, rs := range e.rules {
+				rs.forgetIdle(e, before)
+				rs.forgetDozing(e, before)
+			}
+		}
+		e.dropSeries(e.forgetShard, func(s *series) bool { return s.idle(before) }, e.drop)
+		if e.forgetShard = (e.forgetShard + 1) % hashShards; e.forgetShard == 0 {
+			e.forgetSources(before)
+		}
+	}
+}
+
+func (e *Engine) forgetSources(before int64) {
 	for id, src := range e.sources {
 		if len(src.series) > 0 {
 			continue
@@ -33,6 +48,25 @@ func (e *Engine) forgetIdle() {
 		if src.contact < before && (len(src.ups) == 0 || src.ups[len(src.ups)-1] < before) {
 			delete(e.sources, id)
 		}
+	}
+}
+
+// dropSeries takes the series of a shard of which gone says so from the index and
+// from their sources.
+func (e *Engine) dropSeries(shard int, gone func(*series) bool, drop func(*series)) {
+	from := map[*source]bool{}
+	e.series.deleteFunc(shard, func(s *series) bool {
+		if !gone(s) {
+			return false
+		}
+		drop(s)
+		s.gone = true
+		s.eachSource(func(src *source) { from[src] = true })
+		return true
+	})
+	for src := range from {
+		src.series = slices.DeleteFunc(src.series, func(s *series) bool { return s.gone })
+		src.changed = true
 	}
 }
 
@@ -106,8 +140,8 @@ func (s *series) idle(before int64) bool {
 	return s.newest < before && !slices.ContainsFunc(s.feeds, func(f feed) bool { return len(f.join.insts) > 0 || f.join.doze != nil })
 }
 
-// drop takes a series away from its joins and sources.
-func (e *Engine) drop(s *series) bool {
+// drop takes a series away from its joins.
+func (e *Engine) drop(s *series) {
 	same := func(o *series) bool { return o == s }
 	for _, f := range s.feeds {
 		f.join.series = slices.DeleteFunc(f.join.series, same)
@@ -116,16 +150,6 @@ func (e *Engine) drop(s *series) bool {
 	e.eachAsleep(s, func(rs *ruleState) {
 		e.leave(rs, identityOf(s.labels))
 		e.m.forgotten.Inc()
-	})
-	s.detach()
-	return true
-}
-
-// detach takes a series away from its sources.
-func (s *series) detach() {
-	s.eachSource(func(src *source) {
-		src.series = slices.DeleteFunc(src.series, func(o *series) bool { return o == s })
-		src.changed = true
 	})
 }
 

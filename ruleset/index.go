@@ -4,24 +4,35 @@ import "github.com/prometheus/prometheus/model/labels"
 
 // index finds series by their labels, and by the store's numbers for them.
 type index struct {
-	byHash map[uint64]*series // chained where hashes collide
+	byHash [hashShards]map[uint64]*series // chained where hashes collide
 	n      int
-	byRef  []*refPage
+	byRef  []refPage
 }
 
 // refPage holds what is hot of the series with neighbouring numbers. Numbers grow
 // for as long as the process lives; a page that nobody needs any more is let go.
 type refPage struct {
-	n   int // places taken
-	hot [refsPerPage]hot
+	n   int               // places taken
+	hot *[refsPerPage]hot // nil when none is
 }
 
 const refsPerPage = 256
 
-func newIndex() index { return index{byHash: map[uint64]*series{}} }
+// hashShards is into how many maps series are put by their hash, so that one can be
+// looked through in a moment.
+const hashShards = 256
+
+func newIndex() index {
+	var x index
+	for i := range x.byHash {
+		x.byHash[i] = map[uint64]*series{}
+	}
+	return x
+}
 
 func (x *index) get(l labels.Labels) *series {
-	s := x.byHash[l.Hash()]
+	h := l.Hash()
+	s := x.byHash[h%hashShards][h]
 	for s != nil && !labels.Equal(s.labels, l) {
 		s = s.chain
 	}
@@ -31,10 +42,14 @@ func (x *index) get(l labels.Labels) *series {
 // ofRef returns nil for a number that it does not know, 0 among them.
 func (x *index) ofRef(ref uint64) *hot {
 	page := ref / refsPerPage
-	if page >= uint64(len(x.byRef)) || x.byRef[page] == nil {
+	if page >= uint64(len(x.byRef)) {
 		return nil
 	}
-	if h := &x.byRef[page].hot[ref%refsPerPage]; h.of != nil {
+	places := x.byRef[page].hot
+	if places == nil {
+		return nil
+	}
+	if h := &places[ref%refsPerPage]; h.of != nil {
 		return h
 	}
 	return nil
@@ -48,12 +63,11 @@ func (x *index) setRef(s *series, ref uint64) {
 	}
 	x.dropRef(s)
 	for ref/refsPerPage >= uint64(len(x.byRef)) {
-		x.byRef = append(x.byRef, nil)
+		x.byRef = append(x.byRef, refPage{})
 	}
-	page := x.byRef[ref/refsPerPage]
-	if page == nil {
-		page = &refPage{}
-		x.byRef[ref/refsPerPage] = page
+	page := &x.byRef[ref/refsPerPage]
+	if page.hot == nil {
+		page.hot = new([refsPerPage]hot)
 	}
 	page.n++
 	h := &page.hot[ref%refsPerPage]
@@ -68,23 +82,25 @@ func (x *index) dropRef(s *series) {
 	}
 	h := *s.hot
 	*s.hot = hot{}
-	page := x.byRef[s.ref/refsPerPage]
+	page := &x.byRef[s.ref/refsPerPage]
 	if page.n--; page.n == 0 {
-		x.byRef[s.ref/refsPerPage] = nil
+		page.hot = nil
 	}
 	s.ref, s.hot = 0, &h
 }
 
 func (x *index) add(s *series) {
 	h := s.labels.Hash()
-	s.chain = x.byHash[h]
-	x.byHash[h] = s
+	shard := x.byHash[h%hashShards]
+	s.chain = shard[h]
+	shard[h] = s
 	x.n++
 }
 
-// deleteFunc forgets the series of which gone says so.
-func (x *index) deleteFunc(gone func(*series) bool) {
-	for h, s := range x.byHash {
+// deleteFunc forgets the series of a shard of which gone says so.
+func (x *index) deleteFunc(shard int, gone func(*series) bool) {
+	m := x.byHash[shard]
+	for h, s := range m {
 		var kept *series
 		for s != nil {
 			next := s.chain
@@ -97,9 +113,9 @@ func (x *index) deleteFunc(gone func(*series) bool) {
 			s = next
 		}
 		if kept == nil {
-			delete(x.byHash, h)
+			delete(m, h)
 		} else {
-			x.byHash[h] = kept
+			m[h] = kept
 		}
 	}
 }

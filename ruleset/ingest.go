@@ -86,8 +86,8 @@ func (e *Engine) touch(in *instance) {
 	}
 }
 
-// addSample takes one sample. A sleeping identity that it does not wake costs a
-// look-up and a comparison.
+// addSample takes one sample. One that nobody awake reads and that wakes nobody
+// costs a look-up and the comparisons of the rules.
 func (e *Engine) addSample(src *source, s *sample.Sample) {
 	h := e.series.ofRef(s.Ref)
 	if h == nil {
@@ -95,10 +95,17 @@ func (e *Engine) addSample(src *source, s *sample.Sample) {
 			return
 		}
 	}
+	e.give(src, h, point{s.T, s.V})
+}
+
+func (e *Engine) give(src *source, h *hot, p point) {
+	if h.source == src && (h.passes(p, e.taking.bound, e.batch) || h.stands != nil && e.standsOn(h, p)) {
+		return
+	}
 	if h.source != src && !h.of.deliveredBy(src) {
 		e.assign(h.of, src)
 	}
-	if e.take(h, point{s.T, s.V}) {
+	if e.take(h, p) {
 		e.m.lateSamples.Inc()
 	}
 }
@@ -123,19 +130,22 @@ func (e *Engine) lookUp(src *source, s *sample.Sample) *hot {
 // take gives a series its sample. It says whether it came after a check of an
 // identity had settled.
 func (e *Engine) take(h *hot, p point) (late bool) {
+	if h.stands != nil {
+		h.of.catchUp()
+	}
 	if h.sleep != nil {
 		if wake := e.woken(h, p); wake != 0 {
 			e.wake(h.of, wake, p)
 		}
 	}
 	h.note(p, e.batch)
-	if !h.read && !h.fed {
+	if !h.has(markRead | markFed) {
 		h.pass(p)
 		return false
 	}
 	ser := h.of
 	first := ser.first
-	if h.read {
+	if h.has(markRead) {
 		ser.add(p)
 	} else {
 		h.pass(p)
@@ -175,6 +185,9 @@ func (e *Engine) feed(ser *series, f *feed, p point) (late bool) {
 		}
 	}
 	for _, in := range f.join.insts {
+		if e.stands(in, ser, p) {
+			continue
+		}
 		e.expand(in, lo)
 		through := e.settledBefore(in)
 		late = e.late(f.rs, ser, p, lo, min(through, last)) || late
@@ -287,8 +300,8 @@ func matchAll(ms []*labels.Matcher, l labels.Labels) bool {
 // it, they are decided anew.
 func (e *Engine) addUp(src *source, u sample.Up) {
 	until := src.addUp(u)
-	if until < u.T {
-		return
+	if until < u.T || u.T > e.taking.before {
+		return // no news, or none of a check that has been judged
 	}
 	reopen := func(rs *ruleState, ins []*instance) {
 		lo, hi := rs.rule.checkOf(u.T), rs.rule.checkOf(min(until, e.now))
@@ -319,6 +332,7 @@ func (e *Engine) addUp(src *source, u sample.Up) {
 // operand may have a stale marker, which ends the identity where its source was
 // up, though the others give a verdict.
 func (e *Engine) undecide(in *instance, k int64) {
+	in.catchUp()
 	switch in.cell(k).verdict() {
 	case VerdictBreach, VerdictGood:
 		if in.joins == nil || in.rs.rule.prog.plain {
@@ -334,20 +348,19 @@ func (e *Engine) undecide(in *instance, k int64) {
 	}
 }
 
-// addEnd keeps an end mark of a watched series. A mark for a time that has
-// settled takes effect at the first check that has not; that is journaled.
+// addEnd keeps an end mark of a watched series. A mark for a time that has settled
+// for a rule that reads the series takes effect at the first check that has settled
+// for none; that is journaled.
 func (e *Engine) addEnd(end sample.End) {
 	ser := e.series.get(end.Labels)
 	if ser == nil {
 		return
 	}
-	t := end.T
+	ser.catchUp()
+	t := e.effective(ser, end.T)
 	for _, f := range ser.feeds {
 		for _, in := range f.join.insts {
 			e.expand(in, f.rs.rule.checkOf(t))
-			if final := e.final(in); final >= in.first && f.rs.rule.checkOf(t) <= final {
-				t = f.rs.rule.timeOf(final) + 1
-			}
 		}
 	}
 	if t != end.T && ser.newest > end.T || !ser.addEnd(endMark{t: t, told: end.T, reason: end.Reason}) {
@@ -364,4 +377,24 @@ func (e *Engine) addEnd(end sample.End) {
 			e.touch(in)
 		}
 	}
+}
+
+// effective is when an end mark for t takes effect that comes now. Whether an
+// identity is awake makes no difference.
+func (e *Engine) effective(ser *series, t int64) int64 {
+	bound := ser.bound(e.takingBound)
+	later := func(r *Rule) {
+		if final := r.lastCheck(bound - r.Lateness.Milliseconds()); r.checkOf(t) <= final {
+			t = r.timeOf(final) + 1
+		}
+	}
+	for _, f := range ser.feeds {
+		later(f.rs.rule)
+	}
+	if ser.sleep != nil {
+		for _, s := range ser.sleep.rules {
+			later(s.rs.rule)
+		}
+	}
+	return t
 }

@@ -43,7 +43,7 @@ type episode struct {
 
 // instance is one identity of one rule.
 type instance struct {
-	// What rests looks at, one cache line.
+	// What rests and standsOn look at, one cache line.
 	rs *ruleState
 	// Checks up to settledCheck are final; cells holds those after it, the
 	// first of them being settledCheck+1, as far as anything is known.
@@ -53,10 +53,11 @@ type instance struct {
 	dirtyHi      int64 // below dirtyLo: nothing to evaluate
 	skipped      bool  // checks up to settledCheck that are not final were skipped
 	queued       bool
-	stale        bool   // a folded cell changed: the live state must be folded anew
-	silent       bool   // in a fill-in: nothing is told
-	finalIn      uint32 // batch, plus 1, that found checks up to finalThrough final
-	nextLog      int64  // check of the first entry of log, MaxInt64 if there is none
+	stale        bool    // a folded cell changed: the live state must be folded anew
+	silent       bool    // in a fill-in: nothing is told
+	behind       int32   // breaches up to solid that were counted and are not in cells; see stand.go
+	nextLog      int64   // check of the first entry of log, MaxInt64 if there is none
+	value        float64 // of the latest breach judged
 
 	log     []change // what live says about the cells
 	id      labels.Labels
@@ -67,6 +68,7 @@ type instance struct {
 	pos     int // in rs.all
 
 	finalThrough int64
+	finalIn      uint32 // batch, plus 1, that found checks up to finalThrough final
 
 	live      machine
 	liveCheck int64 // last check folded into live
@@ -74,7 +76,6 @@ type instance struct {
 
 	told     phase             // what the live log says
 	episodes []episode         // told and not yet settled for good
-	value    float64           // of the latest breach judged
 	values   map[int64]float64 // evaluated rules: of the breaches not settled, by check
 }
 
@@ -135,7 +136,7 @@ func (in *instance) solidify() {
 
 // settleLag is how many final checks of an instance may wait to be settled, as
 // long as none of them changes anything.
-const settleLag = 8
+const settleLag = 64
 
 // rests says that time alone calls for nothing: no check that is due is open,
 // none to be settled has anything to tell. An alert that stands costs no more

@@ -70,6 +70,7 @@ func (rs *ruleState) forgetLate(before int64) {
 
 // judge brings one instance up to engine time.
 func (e *Engine) judge(ctx context.Context, in *instance) error {
+	in.catchUp()
 	r := in.rs.rule
 	last := r.lastCheck(e.now)
 	if in.joins != nil && in.dirtyLo <= in.dirtyHi && in.dirtyLo <= last {
@@ -132,15 +133,12 @@ func (e *Engine) evaluateSpan(ctx context.Context, in *instance, lo, hi int64) e
 // newest sample does, the common case of an alert that stands.
 func (in *instance) evaluateNewest(k int64) bool {
 	rs := in.rs
-	if !rs.sleeps || len(rs.late) > 0 || len(in.joins[0].series) != 1 {
+	if len(rs.late) > 0 || len(in.joins[0].series) != 1 {
 		return false
 	}
 	ser := in.joins[0].series[0]
-	i := -1
-	if ser.sleep != nil {
-		i = ser.sleep.index(rs)
-	}
-	if i < 0 || ser.sleep.rules[i].op == 0 || ser.rare != nil || len(ser.tail) == 0 {
+	s := in.onlyBy(ser)
+	if s == nil || len(ser.tail) == 0 {
 		return false
 	}
 	p := ser.tail[len(ser.tail)-1]
@@ -148,7 +146,7 @@ func (in *instance) evaluateNewest(k int64) bool {
 		return false
 	}
 	c := cell(VerdictGood)
-	if ser.sleep.rules[i].breach(p.v, nil) {
+	if s.breach(p.v, nil) {
 		c, in.value = cell(VerdictBreach), p.v
 	}
 	in.set(k, c)

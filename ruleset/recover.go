@@ -263,7 +263,7 @@ func (e *Engine) retake(ser *series, p point, states []*ruleState) {
 		e.wake(ser, wake, p)
 	}
 	ser.note(p, e.batch)
-	if ser.read {
+	if ser.has(markRead) {
 		ser.add(p)
 	} else {
 		ser.pass(p)

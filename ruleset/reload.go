@@ -36,6 +36,11 @@ func (e *Engine) reload(ctx context.Context, groups []Group, now int64) error {
 		return err
 	}
 	old := e.rules
+	for _, rs := range old {
+		for _, in := range rs.all {
+			in.catchUp()
+		}
+	}
 	var next, fresh, dropped []*ruleState
 	kept := map[*ruleState]*Rule{}
 	for _, rs := range loaded {
@@ -127,7 +132,7 @@ func carried(fresh, dropped []*ruleState) []OpenAlert {
 // identities out.
 func (e *Engine) unbind(states []*ruleState) {
 	gone := func(rs *ruleState) bool { return slices.Contains(states, rs) }
-	e.series.deleteFunc(func(s *series) bool {
+	unread := func(s *series) bool {
 		s.feeds = slices.DeleteFunc(s.feeds, func(f feed) bool { return gone(f.rs) })
 		s.evals = slices.DeleteFunc(s.evals, func(f evalFeed) bool { return gone(f.rs) })
 		e.eachAsleep(s, func(rs *ruleState) {
@@ -137,12 +142,11 @@ func (e *Engine) unbind(states []*ruleState) {
 		})
 		e.keepSleepers(s, gone)
 		s.unread()
-		if len(s.feeds)+len(s.evals) > 0 || s.sleep != nil {
-			return false
-		}
-		s.detach()
-		return true
-	})
+		return len(s.feeds)+len(s.evals) == 0 && s.sleep == nil
+	}
+	for shard := range hashShards {
+		e.dropSeries(shard, unread, func(*series) {})
+	}
 	for _, rs := range states {
 		for _, in := range rs.all {
 			e.leave(rs, in.id)
@@ -182,7 +186,7 @@ func (e *Engine) keepSleepers(s *series, gone func(*ruleState) bool) {
 		s.awake |= awake >> i & 1 << n
 		s.refused |= refused >> i & 1 << n
 	}
-	s.waiting = s.refused != 0
+	s.mark(markWaiting, s.refused != 0)
 	if len(s.sleep.rules) == 0 {
 		s.sleep = nil
 	}

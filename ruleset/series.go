@@ -40,21 +40,23 @@ type endMark struct {
 type series struct {
 	*hot
 
-	labels  labels.Labels
-	first   int64  // earliest sample known
+	// What a breach of an alert that stands looks at.
 	awake   uint64 // of sleep's rules: those whose identity is awake
 	refused uint64 // of sleep's rules: those that a limit keeps out
 	feeds   []feed
-	evals   []evalFeed
-	tail    []point // ascending; holds every point newer than floor while the series is read
+	first   int64 // earliest sample known
 	floor   int64
 	rare    *rare
-	chain   *series // another one with the same hash
-	ref     uint64  // sample.Ref of its samples; 0 while unknown
+	tail    []point // ascending; holds every point newer than floor while the series is read
+
+	evals  []evalFeed
+	labels labels.Labels
+	chain  *series // another one with the same hash
+	ref    uint64  // sample.Ref of its samples; 0 while unknown
+	gone   bool    // taken from the index
 }
 
-// hot is all that a good sample of a sleeping series touches, less than one cache
-// line. Those of the store's series lie side by side in the order of their
+// hot is all that a good sample of a sleeping series touches, one cache line. Those of the store's series lie side by side in the order of their
 // numbers, which is the order in which senders repeat them.
 type hot struct {
 	of        *series // whose it is; nil in a place that is free
@@ -64,10 +66,28 @@ type hot struct {
 	valued    int64 // newest sample with a value, and
 	valuedOld int64 // the newest of the batches before
 	batch     uint32
-	waiting   bool // refused is not empty
-	shared    bool // there are others who deliver it
-	read      bool // its points are kept in memory for those who read it
-	fed       bool // there are feeds or evals; those may doze
+	marks     marks
+	stands    *instance // who stands by its samples; nil when something else happened
+}
+
+// marks say what a sample of a series may have to do beside pass by.
+type marks uint32
+
+const (
+	markWaiting marks = 1 << iota // refused is not empty
+	markShared                    // there are others who deliver it
+	markRead                      // its points are kept in memory for those who read it
+	markFed                       // there are feeds or evals; those may doze
+)
+
+func (h *hot) has(m marks) bool { return h.marks&m != 0 }
+
+func (h *hot) mark(m marks, on bool) {
+	if on {
+		h.marks |= m
+	} else {
+		h.marks &^= m
+	}
 }
 
 // rare is what few series have.
@@ -103,24 +123,24 @@ func (s *series) ends() []endMark {
 // deliveredToo notes another source.
 func (s *series) deliveredToo(src *source) {
 	s.own().others = append(s.own().others, src)
-	s.shared = true
+	s.mark(markShared, true)
 }
 
 // isRead notes that an instance or an evaluated rule reads the series from now
 // on. What went by before is in the store alone.
 func (s *series) isRead() {
-	s.fed = true
-	if !s.read {
+	s.mark(markFed, true)
+	if !s.has(markRead) {
 		s.setRead(true)
 		s.floor = max(s.floor, s.newest)
 	}
 }
 
 func (s *series) setRead(read bool) {
-	if s.read != read && s.source != nil {
+	if s.has(markRead) != read && s.source != nil {
 		s.eachSource(func(src *source) { src.changed = true })
 	}
-	s.read = read
+	s.mark(markRead, read)
 }
 
 // readFrom has the series keep its points from its newest on.
@@ -134,8 +154,8 @@ func (s *series) readFrom(newest point) {
 // The store has them.
 func (s *series) unread() {
 	awake := func(f feed) bool { return f.join.doze == nil }
-	s.fed = len(s.feeds)+len(s.evals) > 0
-	if s.setRead(len(s.evals) > 0 || slices.ContainsFunc(s.feeds, awake)); !s.read {
+	s.mark(markFed, len(s.feeds)+len(s.evals) > 0)
+	if s.setRead(len(s.evals) > 0 || slices.ContainsFunc(s.feeds, awake)); !s.has(markRead) {
 		s.tail = nil
 	}
 }
@@ -290,7 +310,7 @@ func (s *source) readers() []*series {
 	if s.changed {
 		s.reading, s.changed = s.reading[:0], false
 		for _, ser := range s.series {
-			if ser.read {
+			if ser.has(markRead) {
 				s.reading = append(s.reading, ser)
 			}
 		}
@@ -325,7 +345,9 @@ func (s *source) addUp(u sample.Up) (until int64) {
 		}
 		s.firstUp = u.T
 	}
-	if i, found := slices.BinarySearch(s.ups, u.T); u.OK && !found {
+	if n := len(s.ups); u.OK && n > 0 && s.ups[n-1] < u.T {
+		s.ups = append(s.ups, u.T)
+	} else if i, found := slices.BinarySearch(s.ups, u.T); u.OK && !found {
 		s.ups = slices.Insert(s.ups, i, u.T)
 	} else if until == u.T {
 		return u.T - 1

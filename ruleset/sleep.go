@@ -33,10 +33,19 @@ type sleepers struct {
 
 // sleeper says when a sample wakes a rule's identity.
 type sleeper struct {
-	rs  *ruleState
-	op  parser.ItemType // 0: only the program can tell
-	num float64
+	rs     *ruleState
+	wakes  wakes
+	lo, hi float64
 }
+
+// wakes says which values are a breach. NaN is none.
+type wakes uint8
+
+const (
+	wakesProgram wakes = iota // only the rule's program can tell
+	wakesOutside              // less than lo or more than hi
+	wakesInside               // lo to hi
+)
 
 // sleeps says whether the rule's identities can sleep.
 func (p *program) sleeps(r *Rule) bool {
@@ -55,11 +64,39 @@ func newSleeper(rs *ruleState) sleeper {
 	}
 	switch {
 	case n.l.kind == kindLeaf && n.r.scalar:
-		s.op, s.num = n.op, n.r.eval(nil).v
+		s.compare(n.op, n.r.eval(nil).v)
 	case n.r.kind == kindLeaf && n.l.scalar:
-		s.op, s.num = mirrored(n.op), n.l.eval(nil).v
+		s.compare(mirrored(n.op), n.l.eval(nil).v)
 	}
 	return s
+}
+
+// compare has the values wake for which "value op x" holds.
+func (s *sleeper) compare(op parser.ItemType, x float64) {
+	if x != x {
+		return
+	}
+	s.wakes, s.lo, s.hi = wakesOutside, math.Inf(-1), math.Inf(1)
+	switch op {
+	case parser.GTE:
+		s.hi = math.Nextafter(x, math.Inf(-1))
+		if math.IsInf(x, -1) {
+			s.wakes, s.lo, s.hi = wakesInside, x, math.Inf(1)
+		}
+	case parser.GTR:
+		s.hi = x
+	case parser.LTE:
+		s.lo = math.Nextafter(x, math.Inf(1))
+		if math.IsInf(x, 1) {
+			s.wakes, s.lo, s.hi = wakesInside, math.Inf(-1), x
+		}
+	case parser.LSS:
+		s.lo = x
+	case parser.EQLC:
+		s.wakes, s.lo, s.hi = wakesInside, x, x
+	default:
+		s.lo, s.hi = x, x
+	}
 }
 
 // mirrored is the comparison with its sides exchanged.
@@ -79,23 +116,15 @@ func mirrored(op parser.ItemType) parser.ItemType {
 
 // breach says whether v is a breach of the rule.
 func (s *sleeper) breach(v float64, ops []operand) bool {
-	switch s.op {
-	case 0:
-		ops = ops[:1]
-		ops[0] = operand{v: v, there: !isStale(v)}
-		return s.rs.rule.prog.root.eval(ops).in
-	case parser.GTE:
-		return v >= s.num
-	case parser.GTR:
-		return v > s.num
-	case parser.LTE:
-		return v <= s.num
-	case parser.LSS:
-		return v < s.num
-	case parser.EQLC:
-		return v == s.num
+	switch s.wakes {
+	case wakesOutside:
+		return v < s.lo || v > s.hi
+	case wakesInside:
+		return v >= s.lo && v <= s.hi
 	}
-	return v != s.num && v == v
+	ops = ops[:1]
+	ops[0] = operand{v: v, there: !isStale(v)}
+	return s.rs.rule.prog.root.eval(ops).in
 }
 
 // with returns the sleepers with one more rule.
@@ -134,7 +163,7 @@ func (e *Engine) bindSleeper(rs *ruleState, ser *series) bool {
 		e.bindLeaf(rs, ser, 0)
 	} else {
 		ser.refused |= bit // until its first sample
-		ser.waiting = true
+		ser.mark(markWaiting, true)
 	}
 	return true
 }
@@ -148,7 +177,7 @@ func identityOf(l labels.Labels) labels.Labels {
 // is a breach, and all when it is late for one. Those that a limit refused are
 // tried again.
 func (e *Engine) woken(h *hot, p point) uint64 {
-	if h.waiting {
+	if h.has(markWaiting) {
 		e.readmit(h.of)
 	}
 	set, wake := h.sleep, uint64(0)
@@ -175,13 +204,13 @@ func (e *Engine) readmit(ser *series) {
 			ser.refused &^= 1 << i
 		}
 	}
-	ser.waiting = ser.refused != 0
+	ser.mark(markWaiting, ser.refused != 0)
 }
 
 // lateBound is the event time up to which the series had settled before the
 // batch that is being taken.
 func (e *Engine) lateBound(h *hot) int64 {
-	if !h.shared && h.source == e.taking.src {
+	if !h.has(markShared) && h.source == e.taking.src {
 		return e.taking.bound
 	}
 	return h.of.bound(e.takingBound)
@@ -265,6 +294,35 @@ func (e *Engine) sleep(in *instance) {
 		ser.feeds = nil
 	}
 	ser.unread()
+}
+
+// passes lets a sample go by that is the newest of its series, late for nobody and
+// a breach of no rule, where all the rules sleep: the way of almost all samples.
+// Where it says no, nothing has been done. bound is up to where the source had
+// settled before the batch.
+func (h *hot) passes(p point, bound int64, batch uint32) bool {
+	set := h.sleep
+	if h.marks != 0 || set == nil || p.t <= h.newest || h.newest == math.MinInt64 || p.t <= bound-set.lateness {
+		return false
+	}
+	for i := range set.rules {
+		s := &set.rules[i]
+		switch s.wakes {
+		case wakesOutside:
+			if p.v < s.lo || p.v > s.hi {
+				return false
+			}
+		case wakesInside:
+			if p.v >= s.lo && p.v <= s.hi {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	h.newest = p.t
+	h.note(p, batch)
+	return true
 }
 
 // pass lets a sample go by that nobody keeps.

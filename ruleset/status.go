@@ -49,6 +49,7 @@ func (e *Engine) Alerts() []Alert {
 }
 
 func (e *Engine) alert(in *instance) Alert {
+	in.catchUp()
 	r := in.rs.rule
 	a := Alert{
 		Rule: r, Identity: in.id, State: in.told.state(), Since: r.timeOf(in.live.since), Value: in.value,

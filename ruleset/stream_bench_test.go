@@ -84,26 +84,37 @@ func BenchmarkStream(b *testing.B) {
 	}
 }
 
-// BenchmarkBreaching is the same with one series in twenty firing all the time.
+// BenchmarkBreaching is the same with one series in twenty firing all the time,
+// from many sources with a batch each and engine time that goes on between them.
 func BenchmarkBreaching(b *testing.B) {
-	const n = 100_000
-	series := benchSeries(n)
+	const n, perSource = 200_000, 1000
 	e := newBenchEngine(b, benchRules)
-	batch := sample.Batch{Source: sample.Source{Customer: "acme", Name: "bench"}, Watermark: sample.Current}
-	for i, l := range series {
+	var batches []sample.Batch
+	for i, l := range benchSeries(n) {
+		if i%perSource == 0 {
+			src := sample.Source{Customer: "acme", Name: fmt.Sprint("agent/", i/perSource)}
+			batches = append(batches, sample.Batch{Source: src, Watermark: sample.Current, Ups: make([]sample.Up, 1)})
+		}
 		v := 50.0
 		if i%20 == 0 {
 			v = 95
 		}
-		batch.Samples = append(batch.Samples, sample.Sample{Labels: l, V: v})
+		last := &batches[len(batches)-1]
+		last.Samples = append(last.Samples, sample.Sample{Labels: l, V: v, Ref: uint64(i) + 1})
 	}
-	t := timelineStart.UnixMilli()
+	now := timelineStart
 	round := func() {
-		t += 60_000
-		for i := range batch.Samples {
-			batch.Samples[i].T = t - 1
+		now = now.Add(time.Minute)
+		for _, batch := range batches {
+			batch.Ups[0] = sample.Up{T: now.UnixMilli(), OK: true}
+			for i := range batch.Samples {
+				batch.Samples[i].T = now.UnixMilli()
+			}
+			if err := e.Ingest(b.Context(), batch, now); err != nil {
+				b.Fatal(err)
+			}
 		}
-		if err := e.Ingest(b.Context(), batch, time.UnixMilli(t)); err != nil {
+		if err := e.Advance(b.Context(), now.Add(30*time.Second)); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -155,8 +166,8 @@ func benchStream(b *testing.B, n int, rules string, nRules int, random bool) {
 	b.ReportMetric(perSeries, "bytes/series")
 }
 
-// BenchmarkTake is the streaming path alone: from a resolved series past all
-// rules that read it to its state.
+// BenchmarkTake is the streaming path alone: from the store's number of a series
+// past all rules that read it to its state.
 func BenchmarkTake(b *testing.B) {
 	for _, n := range []int{100_000, 1_000_000} {
 		for _, order := range []string{"repeated", "random"} {
@@ -170,16 +181,16 @@ func benchTake(b *testing.B, n int, rules string, nRules int, random bool) {
 	e := newBenchEngine(b, rules)
 	batch := sample.Batch{Source: sample.Source{Customer: "acme", Name: "bench"}, Watermark: sample.Current}
 	t := timelineStart.UnixMilli()
-	for _, l := range benchSeries(n) {
-		batch.Samples = append(batch.Samples, sample.Sample{Labels: l, T: t, V: 50})
+	for i, l := range benchSeries(n) {
+		batch.Samples = append(batch.Samples, sample.Sample{Labels: l, T: t, V: 50, Ref: uint64(i) + 1})
 	}
 	if err := e.Ingest(b.Context(), batch, time.UnixMilli(t)); err != nil {
 		b.Fatal(err)
 	}
 	src := e.source(batch.Source)
-	all := make([]*series, 0, n)
+	all := make([]uint64, 0, n)
 	for _, s := range batch.Samples {
-		all = append(all, e.series.get(s.Labels))
+		all = append(all, s.Ref)
 	}
 	if random {
 		rng := rand.New(rand.NewPCG(1, 2))
@@ -191,8 +202,8 @@ func benchTake(b *testing.B, n int, rules string, nRules int, random bool) {
 	for b.Loop() {
 		t += 60_000
 		e.batch++
-		for _, ser := range all {
-			e.take(ser.hot, point{t, 50})
+		for _, ref := range all {
+			e.give(src, e.series.ofRef(ref), point{t, 50})
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n*nRules), "ns/sample-rule")

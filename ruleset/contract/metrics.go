@@ -228,6 +228,7 @@ const (
 	ApacheUptimeSeconds  = "apache_uptime_seconds"
 
 	NginxUptimeSeconds            = "nginx_uptime_seconds"
+	NginxRestartSeenAgeSeconds    = "nginx_restart_seen_age_seconds"
 	NginxConnectionsAcceptedTotal = "nginx_connections_accepted_total"
 
 	PHPFPMListenQueue             = "phpfpm_listen_queue"
@@ -462,6 +463,7 @@ var metrics = []Metric{
 	{Name: ApacheCPUUsedPercent, Type: Gauge, Unit: "percent", Source: "middleware/apache", Help: "Growth of the httpd processes' CPU seconds since the previous check, over the host's cores."},
 	{Name: ApacheUptimeSeconds, Type: Gauge, Unit: "seconds", Source: "middleware/apache", Help: "Time since the server started, by mod_status."},
 	{Name: NginxUptimeSeconds, Type: Gauge, Unit: "seconds", Source: "middleware/nginx", Help: "Now minus the master process's start time; only where the host is watched."},
+	{Name: NginxRestartSeenAgeSeconds, Type: Gauge, Unit: "seconds", Source: "middleware/nginx", Help: "Time since the counter of accepted connections was seen to have fallen; only after such a fall, and where the uptime is not known."},
 	{Name: NginxConnectionsAcceptedTotal, Type: Counter, Unit: "connections", Source: "middleware/nginx", Help: "Accepted connections, by stub_status."},
 	{Name: PHPFPMListenQueue, Type: Gauge, Unit: "requests", Source: "middleware/phpfpm", Labels: dims("pool"), Help: "Requests that wait for a free process."},
 	{Name: PHPFPMMaxChildrenReachedTotal, Type: Counter, Unit: "times", Source: "middleware/phpfpm", Labels: dims("pool"), Help: "How often the pool wanted more processes than pm.max_children allows."},

@@ -224,7 +224,7 @@ func TestDeviationsAreTheseAndSaySo(t *testing.T) {
 		restart("apache-restarted", ApacheUptimeSeconds),
 		{
 			"nginx-restarted",
-			"((nginx_uptime_seconds - 600) or -resets(nginx_connections_accepted_total[1h])) < 0",
+			"((nginx_uptime_seconds - 600) or (nginx_restart_seen_age_seconds - 3600) or -resets(nginx_connections_accepted_total[1h])) < 0",
 			"nginx_uptime_seconds - nginx_uptime_seconds offset 3m < 0",
 		},
 		{"php-max-children", "increase(phpfpm_max_children_reached_total[5m]) > 0", "phpfpm_max_children_reached_total > 0"},
