@@ -83,9 +83,11 @@ func (e *Engine) admit(rs *ruleState, id labels.Labels) bool {
 	switch {
 	case rs.watched >= e.cfg.MaxSeriesPerRule:
 		e.m.refusedRule.Inc()
+		e.refused[Refusal{customer, "rule"}]++
 		return false
 	case e.customers[customer] >= e.cfg.MaxSeriesPerCustomer:
 		e.m.refusedCust.Inc()
+		e.refused[Refusal{customer, "customer"}]++
 		return false
 	}
 	rs.watched++

@@ -41,7 +41,8 @@ type Engine struct {
 	byMetric    map[string][]*ruleState
 	series      index
 	sources     map[sample.Source]*source
-	customers   map[string]int // (rule, identity) pairs
+	customers   map[string]int  // (rule, identity) pairs
+	refused     map[Refusal]int // since the start
 	touched     []*instance
 	sleepers    *sleepers                   // of no rule; the root of all
 	wide        bool                        // nobody sleeps: every identity has its instance
@@ -63,6 +64,7 @@ type ruleState struct {
 	rule      *Rule
 	index     int // order in the files
 	instances map[uint64][]*instance
+	texts     texts
 	all       []*instance // those that have an instance
 	watched   int         // identities, those without an instance included
 	sleeps    bool        // its identities can sleep
@@ -127,7 +129,7 @@ func New(cfg Config, groups []Group, store storage.Queryable, j Journal, sink Si
 	e := &Engine{
 		cfg: cfg, store: store, journal: j, sink: sink, logger: logger,
 		promql: newPromQL(logger), series: newIndex(), sources: map[sample.Source]*source{},
-		customers: map[string]int{}, sleepers: &sleepers{next: map[*ruleState]*sleepers{}}, builder: labels.NewBuilder(labels.EmptyLabels()),
+		customers: map[string]int{}, refused: map[Refusal]int{}, sleepers: &sleepers{next: map[*ruleState]*sleepers{}}, builder: labels.NewBuilder(labels.EmptyLabels()),
 	}
 	e.m = newEngineMetrics(set, e)
 	states, err := e.load(groups)
@@ -164,7 +166,7 @@ func (e *Engine) load(groups []Group) ([]*ruleState, error) {
 
 func (e *Engine) newState(r *Rule, index int) (*ruleState, error) {
 	rs := &ruleState{
-		rule: r, index: index, instances: map[uint64][]*instance{}, late: map[lateKey]int64{},
+		rule: r, index: index, instances: map[uint64][]*instance{}, texts: texts{}, late: map[lateKey]int64{},
 		maxCheck: math.MinInt64, missCheck: math.MinInt64, lateCheck: math.MinInt64,
 		selectors: selectors(r.expr),
 	}

@@ -6,16 +6,11 @@ import (
 	"encoding/hex"
 	"hash/fnv"
 	"math"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
-	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/promql"
-	"github.com/prometheus/prometheus/template"
 
 	"watchkeeper/internal/journal"
 )
@@ -33,8 +28,9 @@ func (e *Engine) entry(ctx context.Context, in *instance, c change, log Log, at 
 	if src := in.source(); src != nil {
 		en.Source = src.id
 	}
-	if c.from.open() || c.to.open() {
-		en.Samples = e.evidence(ctx, in, c.check)
+	told := log == LogLive && (c.from.open() || c.to.open())
+	if told {
+		en.Samples = e.evidence(ctx, in, c)
 	}
 	en.Value = e.valueAt(ctx, in, c.check)
 	if c.how == StateEnded && reason == "" {
@@ -43,7 +39,10 @@ func (e *Engine) entry(ctx context.Context, in *instance, c change, log Log, at 
 	if en.Reason == "" && in.cell(c.check)&cellNaN != 0 {
 		en.Reason = "nan"
 	}
-	en.Labels, en.Annotations = r.describe(ctx, in.id, en.Value, e.now)
+	en.Labels = in.rs.labelsOf(ctx, in.id, en.Value, e.now)
+	if told {
+		en.Annotations = in.rs.annotationsOf(ctx, in.id, en.Value, e.now)
+	}
 	if log == LogLive {
 		e.lines++
 	}
@@ -99,15 +98,14 @@ func (e *Engine) endReason(ctx context.Context, in *instance, k int64) string {
 	return s.ended(k)
 }
 
-// evidence lists the samples of the checks up to k that the change rests on,
-// the newest maxEvidence of them.
-func (e *Engine) evidence(ctx context.Context, in *instance, k int64) []Evidence {
-	r := in.rs.rule
+// evidence lists the samples of the checks that the change rests on, the newest
+// maxEvidence of them.
+func (e *Engine) evidence(ctx context.Context, in *instance, c change) []Evidence {
+	r, k := in.rs.rule, c.check
 	if in.joins == nil {
 		return e.evidenceEvaluated(ctx, in, k)
 	}
-	span := min(int64(r.Consecutive+r.ResolveAfter)*int64(r.MaxGap+1), 64)
-	lo := max(in.first, k-span+1)
+	lo := in.restsFrom(c)
 	s, err := e.readSpan(ctx, in, lo, k)
 	if err != nil {
 		e.logger.Warn("cannot read the evidence of a log entry", "rule", r.ID(), "series", in.id.String(), "err", err)
@@ -126,6 +124,27 @@ func (e *Engine) evidence(ctx context.Context, in *instance, k int64) []Evidence
 	}
 	slices.Reverse(out)
 	return out
+}
+
+// restsFrom is the first check that a change rests on: that of the run's first breach
+// where it opens, of its last one where it closes, as far as the checks are known.
+func (in *instance) restsFrom(c change) int64 {
+	r := in.rs.rule
+	breaches := 1
+	if c.to.open() && !c.from.open() {
+		breaches = r.Consecutive
+	}
+	k := c.check
+	for ; k > in.settledCheck; k-- {
+		if in.cell(k).verdict() == VerdictBreach {
+			breaches--
+		}
+		if breaches == 0 {
+			return k
+		}
+	}
+	span := min(int64(r.Consecutive+r.ResolveAfter)*int64(r.MaxGap+1), 64)
+	return max(in.first, c.check-span+1)
 }
 
 // evidenceEvaluated lists, for an evaluated rule, the newest sample that check k
@@ -152,29 +171,6 @@ func (e *Engine) evidenceEvaluated(ctx context.Context, in *instance, k int64) [
 		}
 	}
 	return out
-}
-
-// describe returns the alert's labels and annotations, templates expanded.
-func (r *Rule) describe(ctx context.Context, id labels.Labels, value float64, now int64) (ls, annotations labels.Labels) {
-	expand := func(text string) string {
-		if !strings.Contains(text, "{{") {
-			return text
-		}
-		const defs = "{{$labels := .Labels}}{{$externalLabels := .ExternalLabels}}{{$externalURL := .ExternalURL}}{{$value := .Value}}"
-		data := template.AlertTemplateData(id.Map(), nil, "", promql.Sample{F: value})
-		noQuery := func(context.Context, string, time.Time) (promql.Vector, error) { return nil, nil }
-		out, err := template.NewTemplateExpander(ctx, defs+text, "__alert_"+r.Alert, data, model.Time(now), noQuery, &url.URL{}, nil).Expand()
-		if err != nil {
-			return "<error expanding template: " + err.Error() + ">"
-		}
-		return out
-	}
-	b := labels.NewBuilder(id)
-	r.Labels.Range(func(l labels.Label) { b.Set(l.Name, expand(l.Value)) })
-	b.Set(labels.AlertName, r.Alert)
-	a := labels.NewBuilder(labels.EmptyLabels())
-	r.Annotations.Range(func(l labels.Label) { a.Set(l.Name, expand(l.Value)) })
-	return b.Labels(), a.Labels()
 }
 
 // logSettled queues a change of the settled log.

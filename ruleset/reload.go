@@ -65,7 +65,7 @@ func (e *Engine) reload(ctx context.Context, groups []Group, now int64) error {
 		return err
 	}
 	for rs, r := range kept {
-		rs.rule = r
+		rs.rule, rs.texts = r, texts{}
 	}
 	e.unbind(dropped)
 	return nil

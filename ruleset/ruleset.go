@@ -73,14 +73,14 @@ type Entry struct {
 	Rule        *Rule
 	Identity    labels.Labels // of the series, without metric name
 	Labels      labels.Labels // identity, the rule's labels and alertname
-	Annotations labels.Labels
+	Annotations labels.Labels // of a live entry about an alert that stands or stood; else empty
 	Source      sample.Source // who delivers the series; zero when unknown
 	From, To    State
-	Value       float64 // value at Check; NaN where the check has none
-	Run         int     // breaches in the run
-	Reason      string  // why; empty when the verdicts say it all
-	Samples     []Evidence
-	FillIn      bool // the alert stands from the fill-in at the source's first contact
+	Value       float64    // value at Check; NaN where the check has none
+	Run         int        // breaches in the run
+	Reason      string     // why; empty when the verdicts say it all
+	Samples     []Evidence // of such an entry: what it rests on
+	FillIn      bool       // the alert stands from the fill-in at the source's first contact
 }
 
 // String prints an entry in one line, for logs and test failures.

@@ -2,6 +2,7 @@ package ruleset
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -29,16 +30,7 @@ func (e *Engine) Rules() []RuleStatus {
 // Alerts lists the alerts that are pending, firing or in no-data, by rule id
 // and identity.
 func (e *Engine) Alerts() []Alert {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var out []Alert
-	for _, rs := range e.rules {
-		for _, in := range rs.all {
-			if in.told != phaseInactive {
-				out = append(out, e.alert(in))
-			}
-		}
-	}
+	out, _ := e.alerts((*Engine).described)
 	slices.SortFunc(out, func(a, b Alert) int {
 		if c := strings.Compare(a.Rule.ID(), b.Rule.ID()); c != 0 {
 			return c
@@ -46,6 +38,51 @@ func (e *Engine) Alerts() []Alert {
 		return labels.Compare(a.Identity, b.Identity)
 	})
 	return out
+}
+
+// Standing lists the same in no order and without annotations, a fraction of the
+// work, and the version that it is of.
+func (e *Engine) Standing() (alerts []Alert, version int) { return e.alerts((*Engine).alert) }
+
+// Version changes whenever an alert changes its state in the live log, so that those
+// who follow the alerts need not list them.
+func (e *Engine) Version() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.lines
+}
+
+// Refusal names a limit that keeps identities of a customer from being judged.
+type Refusal struct {
+	Customer string
+	Limit    string // "rule": Config.MaxSeriesPerRule; "customer": Config.MaxSeriesPerCustomer
+}
+
+// Refused counts, since the start, how often a sample of an identity came that a limit
+// keeps from being judged. It grows for as long as a limit bites.
+func (e *Engine) Refused() map[Refusal]int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return maps.Clone(e.refused)
+}
+
+func (e *Engine) alerts(of func(*Engine, *instance) Alert) (out []Alert, version int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, rs := range e.rules {
+		for _, in := range rs.all {
+			if in.told != phaseInactive {
+				out = append(out, of(e, in))
+			}
+		}
+	}
+	return out, e.lines
+}
+
+func (e *Engine) described(in *instance) Alert {
+	a := e.alert(in)
+	a.Annotations = in.rs.annotationsOf(context.Background(), in.id, in.value, e.now)
+	return a
 }
 
 func (e *Engine) alert(in *instance) Alert {
@@ -58,6 +95,6 @@ func (e *Engine) alert(in *instance) Alert {
 	if src := in.source(); src != nil {
 		a.Source = src.id
 	}
-	a.Labels, a.Annotations = r.describe(context.Background(), in.id, in.value, e.now)
+	a.Labels = in.rs.labelsOf(context.Background(), in.id, in.value, e.now)
 	return a
 }

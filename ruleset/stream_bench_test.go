@@ -35,6 +35,14 @@ const benchRulesFive = `groups: [{name: g, interval: 1m, rules: [
   {alert: D, expr: aliyun_ecs_cpu_utilization_percent < 0, consecutive: 3},
   {alert: E, expr: aliyun_ecs_cpu_utilization_percent != 50, consecutive: 3}]}]`
 
+func benchRulesTen() string {
+	rules := "groups: [{name: g, interval: 1m, rules: ["
+	for i := range 10 {
+		rules += fmt.Sprintf("{alert: A%d, expr: aliyun_ecs_cpu_utilization_percent >= %d, consecutive: 3},", i, 60+i)
+	}
+	return rules + "]}]"
+}
+
 func benchSeries(n int) []labels.Labels {
 	out := make([]labels.Labels, n)
 	for i := range out {
@@ -67,14 +75,14 @@ func (discardJournal) Each(func(journal.Record) error) error { return nil }
 // BenchmarkStream is the way of a good sample through Ingest: from its labels to
 // its series, and past all rules that read it. A round is one sample of every
 // series, in the order in which senders repeat them or in another one each time.
-// ns/sample-rule is the domain's unit; bytes/series is the heap of a watched
-// series, its labels not counted.
+// ns/sample-rule is the domain's unit; bytes/state is the heap of a watched series,
+// its labels not counted, for each rule that reads it.
 func BenchmarkStream(b *testing.B) {
 	for _, n := range []int{100_000, 1_000_000} {
 		for _, rules := range []struct {
 			name, text string
 			n          int
-		}{{"rules=1", benchRules, 1}, {"rules=5", benchRulesFive, 5}} {
+		}{{"rules=1", benchRules, 1}, {"rules=5", benchRulesFive, 5}, {"rules=10", benchRulesTen(), 10}} {
 			for _, order := range []string{"repeated", "random"} {
 				b.Run(fmt.Sprintf("series=%d/%s/%s", n, rules.name, order), func(b *testing.B) {
 					benchStream(b, n, rules.text, rules.n, order == "random")
@@ -134,7 +142,7 @@ func benchStream(b *testing.B, n int, rules string, nRules int, random bool) {
 	e := newBenchEngine(b, rules)
 	batch := sample.Batch{Source: sample.Source{Customer: "acme", Name: "bench"}, Watermark: sample.Current, Samples: make([]sample.Sample, n)}
 	for i := range batch.Samples {
-		batch.Samples[i] = sample.Sample{Labels: series[i], V: 50}
+		batch.Samples[i] = sample.Sample{Labels: series[i], V: 50, Ref: uint64(i) + 1}
 	}
 	t := timelineStart.UnixMilli()
 	round := func() {
@@ -163,7 +171,7 @@ func benchStream(b *testing.B, n int, rules string, nRules int, random bool) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n*nRules), "ns/sample-rule")
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/sample")
-	b.ReportMetric(perSeries, "bytes/series")
+	b.ReportMetric(perSeries/float64(nRules), "bytes/state")
 }
 
 // BenchmarkTake is the streaming path alone: from the store's number of a series
@@ -250,7 +258,7 @@ func BenchmarkOperands(b *testing.B) {
 				for v := range f.vantages {
 					for _, m := range f.metrics {
 						l := labels.FromStrings(model.MetricNameLabel, m, "customer", "acme", "instance", fmt.Sprint(i), "vantage", fmt.Sprint(v))
-						batch.Samples = append(batch.Samples, sample.Sample{Labels: l, V: 50})
+						batch.Samples = append(batch.Samples, sample.Sample{Labels: l, V: 50, Ref: uint64(len(batch.Samples)) + 1})
 					}
 				}
 			}
@@ -284,4 +292,42 @@ func benchRounds(b *testing.B, e *Engine, batch sample.Batch, identities int) {
 	b.ReportMetric(perRound/float64(len(batch.Samples)), "ns/sample")
 	b.ReportMetric(perRound/float64(identities), "ns/check")
 	b.ReportMetric(perSample, "bytes/series")
+}
+
+// BenchmarkAlerts is what an alert costs from its first breach until it is resolved:
+// three lines of the live log and two of the settled one, with texts and samples.
+func BenchmarkAlerts(b *testing.B) {
+	const n = 2000
+	e := newBenchEngine(b, `groups: [{name: g, interval: 1m, rules: [{alert: CPU, expr: aliyun_ecs_cpu_utilization_percent >= 90, consecutive: 3, labels: {severity: high},
+  annotations: {summary: '{{ $labels.instance }}: CPU at {{ printf "%.1f" $value }} %', description: '{{ with $labels.node }}{{ . }} of {{ end }}{{ $labels.instance }} in {{ $labels.region }}'}}]}]`)
+	batch := sample.Batch{Source: sample.Source{Customer: "acme", Name: "bench"}, Watermark: sample.Current}
+	for i, l := range benchSeries(n) {
+		batch.Samples = append(batch.Samples, sample.Sample{Labels: l, Ref: uint64(i) + 1})
+	}
+	t := timelineStart.UnixMilli()
+	round := func(v float64) {
+		t += 60_000
+		for i := range batch.Samples {
+			batch.Samples[i].T, batch.Samples[i].V = t-1, v
+		}
+		if err := e.Ingest(b.Context(), batch, time.UnixMilli(t)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	cycle := func() {
+		for i := range 40 {
+			v := 50.0
+			if i >= 35 && i < 39 {
+				v = 95
+			}
+			round(v)
+		}
+	}
+	cycle()
+	b.ReportAllocs()
+	b.ResetTimer()
+	for b.Loop() {
+		cycle()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/alert")
 }

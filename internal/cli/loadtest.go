@@ -35,7 +35,7 @@ latencies and the receiver's CPU and memory. It writes to this machine only, unl
 			return loadtest.WriteTable(cmd.OutOrStdout(), r)
 		},
 	}
-	c.AddCommand(newLoadtestRules())
+	c.AddCommand(newLoadtestRules(), newLoadtestFiring())
 	f.flag(c)
 	c.Flags().StringVar(&cfg.URL, "to", cfg.URL, "remote-write address")
 	c.Flags().BoolVar(&cfg.AllowRemote, "allow-remote", false, "permit an address that is not on this machine")

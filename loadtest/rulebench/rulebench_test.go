@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"regexp"
 	"testing"
+	"time"
 )
 
 // A small run measures every part, and the three forms agree on what fires.
@@ -42,5 +43,30 @@ func TestValidate(t *testing.T) {
 	}
 	if err := DefaultConfig().Validate(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A small run fires every alert that begins in it, on time and late ones, and
+// measures how long it took.
+func TestRunFiring(t *testing.T) {
+	cfg := FiringConfig{Series: 4000, Rules: 3, Rate: 8000, Interval: time.Second, Checks: 8, Alerts: 40, Dir: t.TempDir()}
+	r, err := RunFiring(t.Context(), cfg, &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.OnTime) < 20 || len(r.Late) < 20 || r.Samples < int64(cfg.Series) || r.EngineBytes == 0 || r.CPU == 0 {
+		t.Errorf("%d on time, %d late, %d samples, %d bytes, %s", len(r.OnTime), len(r.Late), r.Samples, r.EngineBytes, r.CPU)
+	}
+	var out bytes.Buffer
+	if err := WriteFiring(&out, r); err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`\nfiring_p99_ms [0-9]+\.[0-9]+\n$`).Match(out.Bytes()) {
+		t.Errorf("the last line is not the time to firing:\n%s", &out)
+	}
+	for _, c := range []FiringConfig{{}, {Series: 4000}, {Series: 4000, Rules: 1, Rate: 1000, Interval: time.Second}, {Series: 4000, Rules: 1, Rate: 8000, Interval: time.Second, Checks: 8}} {
+		if c.Validate() == nil {
+			t.Errorf("%+v is taken", c)
+		}
 	}
 }

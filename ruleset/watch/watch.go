@@ -1,6 +1,8 @@
-// Package watch holds the rule pack for watchkeeper's own collecting: it alerts
-// when an account's free calls of the month run out and polls are skipped. The
-// series that it judges come from the account's collectors.
+// Package watch holds the rule pack for watchkeeper itself: it alerts when an
+// account's free calls of the month run out and polls are skipped, when a limit keeps
+// series from being judged, and when a contracted resource is not watched by the rule
+// that its contract names. The series that it judges come from the account's
+// collectors and from the server.
 package watch
 
 import (

@@ -23,3 +23,18 @@ at 24m  AliyunAlarmRowsDegraded{instance="main"} resolved
 		t.Error(err)
 	}
 }
+
+func TestLimitsAndHolesAreTold(t *testing.T) {
+	script := "-- rules.yml --\n" + string(file) + `-- timeline --
+load 1m
+    watchkeeper_judging_refused{customer="acme", limit="rule"}      0x3 7 0x3 7x4 0x8
+    watchkeeper_judging_coverage_holes{customer="acme"}             0x4 3x14 0x8
+at 8m   RuleLimitBites{customer="acme", limit="rule"} firing
+at 10m  ContractCoverageHoles{customer="acme"} firing
+at 15m  RuleLimitBites{customer="acme", limit="rule"} resolved
+at 20m  ContractCoverageHoles{customer="acme"} resolved
+`
+	if err := ruleset.RunTimeline(t.Context(), "judging", []byte(script)); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,111 @@
+package ruleset
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	promtemplate "github.com/prometheus/prometheus/template"
+)
+
+// Texts of alerts are Prometheus's templates. Its library parses a text each time
+// it expands it, 0.1 ms and more; here a text is parsed once, with the library's
+// functions behind their names. What cannot be done like that, and every error, is
+// the library's.
+
+// textDefs are the variables that Prometheus gives alert templates.
+const textDefs = "{{$labels := .Labels}}{{$externalLabels := .ExternalLabels}}{{$externalURL := .ExternalURL}}{{$value := .Value}}"
+
+// defsFor are those of them that a text names.
+func defsFor(text string) string {
+	var defs string
+	for _, d := range []struct{ name, def string }{
+		{"$labels", "{{$labels := .Labels}}"}, {"$externalLabels", "{{$externalLabels := .ExternalLabels}}"},
+		{"$externalURL", "{{$externalURL := .ExternalURL}}"}, {"$value", "{{$value := .Value}}"},
+	} {
+		if strings.Contains(text, d.name) {
+			defs += d.def
+		}
+	}
+	return defs
+}
+
+// textFunctions are those of the library that make a text of one value, whoever
+// asks and when.
+var textFunctions = func() template.FuncMap {
+	fm := template.FuncMap{}
+	for _, name := range []string{"humanize", "humanize1024", "humanizeDuration", "humanizePercentage", "title", "toUpper", "toLower", "stripPort", "stripDomain"} {
+		fm[name] = func(v any) (string, error) {
+			return promtemplate.NewTemplateExpander(context.Background(), "{{"+name+" .}}", name, v, 0, nil, &url.URL{}, nil).Expand()
+		}
+	}
+	return fm
+}()
+
+// texts are a rule's templates, parsed; nil for those that only the library can expand.
+type texts map[string]*template.Template
+
+// expand expands a text. The first time it is parsed.
+func (ts texts) expand(ctx context.Context, text, alert string, data any, now int64) string {
+	t, known := ts[text]
+	if !known {
+		if parsed, err := template.New(alert).Funcs(textFunctions).Parse(defsFor(text) + text); err == nil {
+			t = parsed
+		}
+		ts[text] = t
+	}
+	var b strings.Builder
+	if t != nil && execute(t, &b, data) == nil {
+		return b.String()
+	}
+	noQuery := func(context.Context, string, time.Time) (promql.Vector, error) { return nil, nil }
+	out, err := promtemplate.NewTemplateExpander(ctx, textDefs+text, "__alert_"+alert, data, model.Time(now), noQuery, &url.URL{}, nil).Expand()
+	if err != nil {
+		return "<error expanding template: " + err.Error() + ">"
+	}
+	return out
+}
+
+func execute(t *template.Template, b *strings.Builder, data any) (err error) {
+	defer func() {
+		if recover() != nil { // the library says what is wrong
+			err = errors.New("template panics")
+		}
+	}()
+	return t.Execute(b, data)
+}
+
+// labelsOf returns the alert's labels, templates expanded.
+func (rs *ruleState) labelsOf(ctx context.Context, id labels.Labels, value float64, now int64) labels.Labels {
+	b := labels.NewBuilder(id)
+	rs.expand(ctx, b, rs.rule.Labels, id, value, now)
+	b.Set(labels.AlertName, rs.rule.Alert)
+	return b.Labels()
+}
+
+// annotationsOf returns the alert's annotations, templates expanded.
+func (rs *ruleState) annotationsOf(ctx context.Context, id labels.Labels, value float64, now int64) labels.Labels {
+	b := labels.NewBuilder(labels.EmptyLabels())
+	rs.expand(ctx, b, rs.rule.Annotations, id, value, now)
+	return b.Labels()
+}
+
+func (rs *ruleState) expand(ctx context.Context, b *labels.Builder, from, id labels.Labels, value float64, now int64) {
+	var data any
+	from.Range(func(l labels.Label) {
+		if !strings.Contains(l.Value, "{{") {
+			b.Set(l.Name, l.Value)
+			return
+		}
+		if data == nil {
+			data = promtemplate.AlertTemplateData(id.Map(), nil, "", promql.Sample{F: value})
+		}
+		b.Set(l.Name, rs.texts.expand(ctx, l.Value, rs.rule.Alert, data, now))
+	})
+}
