@@ -253,6 +253,9 @@ func (e *Engine) rebuildMetric(ctx context.Context, metric string, states []*rul
 
 // retake gives a stored point of a series to some of its rules.
 func (e *Engine) retake(ser *series, p point, states []*ruleState) {
+	if ser.passes(p, e.taking.bound, e.batch) {
+		return
+	}
 	if ser.sleep != nil {
 		wake := e.woken(ser.hot, p)
 		for m := wake; m != 0; m &= m - 1 {

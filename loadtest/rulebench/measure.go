@@ -23,6 +23,9 @@ func (w *world) measure(ctx context.Context, r *Result, say func(string, ...any)
 	if err := w.ours(ctx, r, say); err != nil {
 		return fmt.Errorf("our engine: %w", err)
 	}
+	if err := w.recover(ctx, r, say); err != nil {
+		return fmt.Errorf("our engine, recovering: %w", err)
+	}
 	for _, form := range []struct {
 		name string
 		cost *Cost
@@ -103,6 +106,25 @@ func (w *world) ours(ctx context.Context, r *Result, say func(string, ...any)) e
 	}
 	r.Firing = sink.firing
 	runtime.KeepAlive(e)
+	return nil
+}
+
+// recover measures what a start costs: all samples that are stored, judged again by
+// another engine.
+func (w *world) recover(ctx context.Context, r *Result, say func(string, ...any)) error {
+	say("recovering a second engine")
+	var sink counting
+	e, err := w.engine(&sink)
+	if err != nil {
+		return err
+	}
+	r.Recovery.Checks = r.Config.Series * (warmUp + r.Config.Minutes)
+	if r.Recovery.CPU, err = took(func() error { return e.Recover(ctx, w.now, nil) }); err != nil {
+		return err
+	}
+	if sink.firing != r.Firing {
+		return fmt.Errorf("%d alerts fire, %d before", sink.firing, r.Firing)
+	}
 	return nil
 }
 

@@ -71,6 +71,7 @@ type Result struct {
 	Left   int // of the contract that are not
 
 	Store    Cost    // the store alone: what a sample costs without rules
+	Recovery Cost    // our engine after a start, reading the stored samples included
 	Engine   Cost    // our engine's calls, told apart from the store's in the same process
 	For      Cost    // Prometheus: expr with for
 	Exact    Cost    // Prometheus: min_over_time … and count_over_time …
@@ -128,6 +129,7 @@ func Write(w io.Writer, r *Result) error {
 	line("floor: state in senders' order", r.FloorInOrder, fmt.Sprintf("1/%.1f", 1/r.Ratio(r.FloorInOrder)))
 	line("floor: map look-up, random order", r.FloorRandom, fmt.Sprintf("1/%.1f", 1/r.Ratio(r.FloorRandom)))
 	line("the store alone, without rules", r.Store, "")
+	fmt.Fprintf(&b, "%-38s %16s %12.1f\n", "watchkeeper, recovering after a start", "", r.Recovery.PerCheck())
 	fmt.Fprintf(&b, "\nEngine: the CPU time of its calls, told apart from the store's in the same process, which is what ingest costs with\nrules less what it costs without, free of the noise of two runs.\n")
 	fmt.Fprintf(&b, "memory %.0f bytes per series with its rule's state (heap; labels, index and newest samples included)\n", r.PerState)
 	fmt.Fprintf(&b, "distance from the floor: %.1f times that in order, %.1f times that in random order\n", 1/r.Ratio(r.FloorInOrder), 1/r.Ratio(r.FloorRandom))
