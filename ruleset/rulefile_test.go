@@ -136,6 +136,9 @@ func TestLimits(t *testing.T) {
 	if got := e.Rules()[0].Series; got != 2 {
 		t.Errorf("%d identities, want 2", got)
 	}
+	if diff := cmp.Diff(map[Refusal]int{{Limit: "rule"}: 1}, e.Refused()); diff != "" {
+		t.Errorf("refused (-want +got):\n%s", diff)
+	}
 	if got := set.GetOrCreateCounter(`watchkeeper_ruleset_identities_refused_total{limit="rule"}`).Get(); got != 1 {
 		t.Errorf("%d refused, want 1", got)
 	}
