@@ -19,6 +19,7 @@ import (
 	"watchkeeper/exporters/middleware/kafka"
 	"watchkeeper/exporters/middleware/kubernetes"
 	"watchkeeper/exporters/middleware/memcached"
+	"watchkeeper/exporters/middleware/mongodb"
 	"watchkeeper/exporters/middleware/mysql"
 	"watchkeeper/exporters/middleware/nginx"
 	"watchkeeper/exporters/middleware/phpfpm"
@@ -26,6 +27,7 @@ import (
 	"watchkeeper/exporters/middleware/rabbitmq"
 	"watchkeeper/exporters/middleware/redis"
 	"watchkeeper/exporters/middleware/server"
+	"watchkeeper/exporters/middleware/sqlserver"
 	"watchkeeper/exporters/middleware/tomcat"
 	"watchkeeper/exporters/middleware/zookeeper"
 )
@@ -51,6 +53,8 @@ type Config struct {
 	Kubernetes []kubernetes.Config `yaml:"kubernetes"`
 	// Memcached are memcached servers.
 	Memcached []memcached.Config `yaml:"memcached"`
+	// MongoDB are mongod and mongos.
+	MongoDB []mongodb.Config `yaml:"mongodb"`
 	// MySQL are MySQL and MariaDB servers.
 	MySQL []mysql.Config `yaml:"mysql"`
 	// Nginx are Nginx servers.
@@ -63,6 +67,8 @@ type Config struct {
 	RabbitMQ []rabbitmq.Config `yaml:"rabbitmq"`
 	// Redis are Redis servers and sentinels.
 	Redis []redis.Config `yaml:"redis"`
+	// SQLServer are Microsoft SQL Servers.
+	SQLServer []sqlserver.Config `yaml:"sqlserver"`
 	// Tomcat are Tomcat servers.
 	Tomcat []tomcat.Config `yaml:"tomcat"`
 	// ZooKeeper are ZooKeeper servers.
@@ -123,12 +129,14 @@ func (c *Config) products() []product {
 		section("kafka", c.Kafka, kafka.New),
 		section("kubernetes", c.Kubernetes, kubernetes.New),
 		section("memcached", c.Memcached, memcached.New),
+		section("mongodb", c.MongoDB, mongodb.New),
 		section("mysql", c.MySQL, mysql.New),
 		section("nginx", c.Nginx, nginx.New),
 		section("phpfpm", c.PHPFPM, phpfpm.New),
 		section("postgresql", c.PostgreSQL, postgresql.New),
 		section("rabbitmq", c.RabbitMQ, rabbitmq.New),
 		section("redis", c.Redis, redis.New),
+		section("sqlserver", c.SQLServer, sqlserver.New),
 		section("tomcat", c.Tomcat, tomcat.New),
 		section("zookeeper", c.ZooKeeper, zookeeper.New),
 	}

@@ -9,7 +9,7 @@ type Config struct {
 	server.HTTP `yaml:",inline"`
 	// PIDFile is the master process's pid file when it runs on this host, for
 	// example /run/nginx.pid: the uptime is read from the process. Default: none;
-	// a restart is then seen by the counter of accepted connections.
+	// a restart is then seen by the counter of accepted connections, which falls.
 	PIDFile string `yaml:"pid_file"`
 }
 

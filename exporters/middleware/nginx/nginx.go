@@ -22,6 +22,11 @@ var masterNames = []string{"nginx", "angie"}
 type reader struct {
 	client  *server.Client
 	pidFile string
+	// accepts is the counter of connections at the last check that read it, and
+	// fell the first check after which it had fallen: a server that restarted,
+	// however long it was down. Zero: none yet.
+	accepts float64
+	fell    time.Time
 }
 
 // New returns the collector of one server.
@@ -33,11 +38,11 @@ func New(customer string, cfg Config, set *metrics.Set, log *slog.Logger) (*serv
 	if err != nil {
 		return nil, err
 	}
-	return server.New(customer, product, cfg.Settings, reader{client, cfg.PIDFile}, client.Secrets(), set, log), nil
+	return server.New(customer, product, cfg.Settings, &reader{client: client, pidFile: cfg.PIDFile}, client.Secrets(), set, log), nil
 }
 
 // Read implements server.Reader.
-func (r reader) Read(ctx context.Context, out *server.Reading) error {
+func (r *reader) Read(ctx context.Context, out *server.Reading) error {
 	defer r.client.Close()
 	page, err := r.client.Get(ctx, "", nil)
 	if err != nil {
@@ -54,15 +59,28 @@ func (r reader) Read(ctx context.Context, out *server.Reading) error {
 	out.Add(metricConnectionsReading, s.reading)
 	out.Add(metricConnectionsWriting, s.writing)
 	out.Add(metricConnectionsWaiting, s.waiting)
+	r.addAge(ctx, s.accepts, out)
+	return nil
+}
+
+// addAge adds how long the server has been running or, where that is not known,
+// how long ago it was seen to have restarted.
+func (r *reader) addAge(ctx context.Context, accepts float64, out *server.Reading) {
+	if accepts < r.accepts {
+		r.fell = out.At
+	}
+	r.accepts = accepts
 	if r.pidFile != "" {
 		uptime, err := masterUptime(ctx, r.pidFile, out.At)
-		if err != nil {
-			out.Miss("uptime", err)
-			return nil
+		if err == nil {
+			out.Add(metricUptimeSeconds, uptime.Seconds())
+			return
 		}
-		out.Add(metricUptimeSeconds, uptime.Seconds())
+		out.Miss("uptime", err)
 	}
-	return nil
+	if !r.fell.IsZero() {
+		out.Add(metricRestartSeenAgeSeconds, max(0, out.At.Sub(r.fell)).Seconds()) // a clock may be set back
+	}
 }
 
 // masterUptime is never negative: the check's time may lie before the start of

@@ -1,6 +1,7 @@
 package nginx
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -81,6 +82,51 @@ func TestForeignProcess(t *testing.T) {
 	f("no number", "nginx\n")
 	f("too large", "99999999999")
 	f("nobody", "2147483600")
+}
+
+// A counter of connections that falls stands for a restart, however long nobody
+// answered in between; where the master's uptime is known it is not needed.
+func TestCounterThatFalls(t *testing.T) {
+	accepts := 100
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if accepts < 0 {
+			http.Error(w, "down", http.StatusBadGateway)
+			return
+		}
+		fmt.Fprintf(w, "Active connections: 1\nserver accepts handled requests\n %d %d %d\nReading: 0 Writing: 1 Waiting: 0\n", accepts, accepts, accepts)
+	}))
+	t.Cleanup(web.Close)
+	c := build(t, server.Settings{Name: "web-1"}, server.HTTP{URL: web.URL})
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	check := func(counter int, want float64, known bool) {
+		t.Helper()
+		at, accepts = at.Add(time.Minute), counter
+		got, ok := servertest.Values(servertest.CollectAt(t, c, at).Samples)[metricRestartSeenAgeSeconds]
+		if got != want || ok != known {
+			t.Errorf("counter at %d: age %v, %t; want %v, %t", counter, got, ok, want, known)
+		}
+	}
+	check(100, 0, false)
+	check(101, 0, false)
+	accepts, at = -1, at.Add(3*time.Hour)
+	servertest.WantReason(t, c, server.ReasonStatus)
+	check(7, 0, true)
+	check(8, 60, true)
+	check(200, 120, true)
+	check(1, 0, true)
+
+	masterNames = append(masterNames, "nginx.test")
+	path := filepath.Join(t.TempDir(), "pid")
+	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	cfg := Config{Settings: server.Settings{Name: "web-2"}, HTTP: server.HTTP{URL: web.URL}, PIDFile: path}
+	if c, err = New("acme", cfg, metrics.NewSet(), servertest.Log); err != nil {
+		t.Fatal(err)
+	}
+	check(9, 0, false)
+	check(3, 0, false)
 }
 
 func TestUptimeIsNeverNegative(t *testing.T) {
