@@ -18,6 +18,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -45,6 +46,8 @@ type ClientConfig struct {
 	Scheme      string        // "https" or "http"
 	Endpoint    string        // host:port to dial instead of the service's hosts; "" for none
 	Timeout     time.Duration // of one call; the context's deadline holds too
+	// Dial connects to a host:port of the service. Nil: TCP, to Endpoint if there is one.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // ResumeFunc tells up to which time a source was fetched whole in an earlier
@@ -61,6 +64,9 @@ type Deps struct {
 	// Resume is asked once per source at its first collection. Nil: every
 	// start is a first contact, which the store's duplicate handling makes exact.
 	Resume ResumeFunc
+	// Newest is asked then, too: answers before the restart may have been empty for
+	// want of a permission. Nil: they are taken to have held points.
+	Newest NewestFunc
 	// Metrics takes the counters of points; those of calls are the budgets'.
 	Metrics *metrics.Set
 	Log     *slog.Logger
@@ -241,10 +247,10 @@ func (a *Account) metric(m catalog.Metric, region string, client Client) *metric
 	source := a.sourceOf(name, m.Namespace, m.Metric)
 	return &metricCollector{
 		source: source, account: a.cfg, region: region, base: baseLabels(m.Name, a.customer, m.Product, labelled),
-		metric: m, reader: newPointReader(m), client: client, presence: a.Presence(m.Product, labelled), resume: a.deps.Resume,
+		metric: m, reader: newPointReader(m), client: client, presence: a.Presence(m.Product, labelled), resume: a.deps.Resume, newest: a.deps.Newest,
 		gate:   newGate(a.budget, source, m.Lane, a.cfg.IntervalOf(m.Lane), time.Duration(a.cfg.Interval)),
 		counts: newPointMetrics(a.deps.Metrics, a.budget, name, m.Namespace), log: a.log.With("source", source.Name),
-		series: map[string]*series{},
+		late: newLateLooks(a.cfg, a.cfg.IntervalOf(m.Lane), source), series: map[string]*series{},
 	}
 }
 

@@ -48,6 +48,7 @@ type metricCollector struct {
 	client   Client
 	presence *Presence // shared with the product's inventory
 	resume   ResumeFunc
+	newest   NewestFunc
 	gate     *gate
 	counts   *pointMetrics
 	log      *slog.Logger
@@ -57,6 +58,7 @@ type metricCollector struct {
 	complete time.Time
 	// lastPoints is the end of the newest whole window that held any point.
 	lastPoints time.Time
+	late       lateLooks
 	started    bool // resume was asked
 	fillIn     bool // the history of the first contact is not all delivered
 	series     map[string]*series
@@ -66,8 +68,8 @@ var _ exporters.Collector = (*metricCollector)(nil)
 
 func (c *metricCollector) Source() sample.Source { return c.source }
 
-// Collect reads from the end of the newest whole window, less the overlap, to
-// at's minute. What is delivered in which order:
+// Collect reads from the end of the newest whole window, less the overlap (see
+// lateLooks), to at's minute. What is delivered in which order:
 //
 //	first contact   history in chunks, FillIn set; then an empty batch that ends it
 //	usual poll      one batch, watermark Current
@@ -93,12 +95,20 @@ func (c *metricCollector) Collect(ctx context.Context, at time.Time, sink export
 
 func (c *metricCollector) collect(ctx context.Context, at time.Time, sink exporters.Sink) error {
 	end := at.Truncate(time.Minute)
-	todo := windows(c.from(at), end, time.Duration(c.account.Overlap))
+	from := c.from(at)
+	start, whole := c.late.start(from, end)
+	if ended := c.ended(from); whole && ended.Before(start) {
+		start = ended
+	}
+	todo := windows(start, from, end)
 	todo[0].start = c.lookBack(at, todo[0])
 	for i, w := range todo {
 		if err := c.read(ctx, w, i == len(todo)-1, sink); err != nil {
 			return err
 		}
+	}
+	if whole {
+		c.late.done = end
 	}
 	if c.fillIn {
 		if err := sink.Append(ctx, sample.Batch{Source: c.source, Watermark: sample.Current}); err != nil {
@@ -135,8 +145,10 @@ func (c *metricCollector) start(ctx context.Context, at time.Time) error {
 			return fmt.Errorf("resume: %w", err)
 		}
 		if known && !end.After(at) {
+			if c.lastPoints, err = c.readPoints(ctx, end.Truncate(time.Minute)); err != nil {
+				return fmt.Errorf("resume: %w", err)
+			}
 			c.complete, c.fillIn = end.Truncate(time.Minute), false
-			c.lastPoints = c.complete
 		}
 	}
 	c.started = true
@@ -171,10 +183,20 @@ func (c *metricCollector) lookBack(at time.Time, w window) time.Time {
 	if oldest := at.Add(-time.Duration(c.account.FillIn)).Truncate(time.Minute); back.Before(oldest) {
 		back = oldest
 	}
-	if back = back.Add(-time.Duration(c.account.Overlap)); back.Before(w.start) {
+	// The last poll with points may have looked back the short overlap only.
+	if back = back.Add(-c.late.whole - c.late.between); back.Before(w.start) {
 		return back
 	}
 	return w.start
+}
+
+// ended is where a whole look at a metric of long periods begins. A point has the
+// time of its period's begin, so that of an hour is older than the overlap when it comes.
+func (c *metricCollector) ended(from time.Time) time.Time {
+	if period := time.Duration(c.metric.Period()) * time.Second; period > c.late.whole {
+		return from.Add(-period - c.late.whole)
+	}
+	return from.Add(-c.late.whole)
 }
 
 // read fetches one window and delivers it; state moves only when sink has it.
@@ -203,7 +225,7 @@ func (c *metricCollector) read(ctx context.Context, w window, last bool, sink ex
 		return fmt.Errorf("deliver: %w", err)
 	}
 	c.commit(got)
-	c.gate.costs(c.account.CallsPerPoll(c.metric, len(got.staged)))
+	c.gate.costs(c.account.PollCost(c.metric, len(got.staged)).Mean())
 	c.complete = w.end
 	if got.read > 0 {
 		c.lastPoints = w.end

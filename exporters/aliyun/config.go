@@ -76,10 +76,16 @@ type AccountConfig struct {
 	// InventoryInterval is the interval of the lists of resources. Default 300 s.
 	InventoryInterval model.Duration `yaml:"inventory_interval"`
 
-	// Overlap is how far each poll looks back before the end of the last one.
-	// A point that is published later than this after its minute is lost; the
-	// price is points read twice (pages of 1440). Default 20 m, at least 10 m.
+	// Overlap is how far polls look back before the end of the last one. A point
+	// that is published later than this after its minute is lost; the price is
+	// points read twice (pages of 1440). Default 20 m, at least 10 m.
 	Overlap model.Duration `yaml:"overlap"`
+	// ShortOverlap is how far polls look back between two that look back the whole
+	// overlap. Default 10 m, at least 5 m; at most the overlap counts.
+	ShortOverlap model.Duration `yaml:"short_overlap"`
+	// LateInterval is how often the whole overlap is looked at, for metrics that are
+	// polled more often: a point later than short_overlap is found so much later. Default 5 m.
+	LateInterval model.Duration `yaml:"late_interval"`
 	// FillIn is how much history is read at the first contact. Default 3 h.
 	FillIn model.Duration `yaml:"fill_in"`
 	// CatchUp bounds how far back a poll reaches after an outage; what is older
@@ -139,6 +145,8 @@ func DefaultAccount() AccountConfig {
 		NormalInterval:    model.Duration(300 * time.Second),
 		InventoryInterval: model.Duration(300 * time.Second),
 		Overlap:           model.Duration(20 * time.Minute),
+		ShortOverlap:      model.Duration(10 * time.Minute),
+		LateInterval:      model.Duration(5 * time.Minute),
 		FillIn:            model.Duration(3 * time.Hour),
 		CatchUp:           model.Duration(23 * time.Hour),
 		CallTimeout:       model.Duration(10 * time.Second),
@@ -167,6 +175,8 @@ func (a AccountConfig) WithDefaults() AccountConfig {
 		{&a.NormalInterval, d.NormalInterval},
 		{&a.InventoryInterval, d.InventoryInterval},
 		{&a.Overlap, d.Overlap},
+		{&a.ShortOverlap, d.ShortOverlap},
+		{&a.LateInterval, d.LateInterval},
 		{&a.FillIn, d.FillIn},
 		{&a.CatchUp, d.CatchUp},
 		{&a.CallTimeout, d.CallTimeout},
@@ -282,6 +292,8 @@ func (a AccountConfig) validateTimes() error {
 		{"normal_interval", a.NormalInterval, time.Second, 24 * time.Hour},
 		{"inventory_interval", a.InventoryInterval, time.Second, time.Hour},
 		{"overlap", a.Overlap, 10 * time.Minute, 3 * time.Hour},
+		{"short_overlap", a.ShortOverlap, 5 * time.Minute, 3 * time.Hour},
+		{"late_interval", a.LateInterval, time.Minute, time.Hour},
 		{"fill_in", a.FillIn, time.Minute, 24 * time.Hour},
 		{"catch_up", a.CatchUp, time.Hour, 31 * 24 * time.Hour},
 		{"call_timeout", a.CallTimeout, 100 * time.Millisecond, time.Minute},

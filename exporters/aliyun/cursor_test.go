@@ -75,7 +75,7 @@ func TestWindows(t *testing.T) {
 	f := func(from, end int, want ...[3]int) {
 		t.Helper()
 		var got [][3]int
-		for _, w := range windows(minute(from), minute(end), 20*time.Minute) {
+		for _, w := range windows(minute(min(from, end)-20), minute(from), minute(end)) {
 			rel := func(x time.Time) int { return int(x.Sub(t0) / time.Minute) }
 			got = append(got, [3]int{rel(w.start), rel(w.fresh), rel(w.end)})
 		}

@@ -144,11 +144,11 @@ func (g *gate) admit(now time.Time) (skipped string) {
 	return skipped
 }
 
-// costs notes how many calls a poll takes when none is skipped.
-func (g *gate) costs(calls int) {
+// costs notes how many calls a poll takes, in the mean, when none is skipped.
+func (g *gate) costs(calls float64) {
 	g.budget.mu.Lock()
 	defer g.budget.mu.Unlock()
-	g.poller.calls = float64(max(calls, 1))
+	g.poller.calls = max(calls, 1)
 }
 
 // admit is called with mu held.

@@ -18,6 +18,9 @@ const (
 	renewBefore = 10 * time.Minute
 	// renewPause lies between two failed tries while the key still holds.
 	renewPause = 15 * time.Second
+	// failurePause is how long a failed try counts for everybody when no key holds:
+	// a hundred collectors and their retries would call STS without end.
+	failurePause = 2 * time.Second
 	// useBefore the end a key is not used any more: a request takes time to arrive.
 	useBefore = 30 * time.Second
 )
@@ -70,6 +73,8 @@ type renewing struct {
 	mu      sync.Mutex
 	have    temporary // guarded by mu
 	renewAt time.Time // guarded by mu
+	failure error     // guarded by mu; of the newest try, while no key holds
+	retryAt time.Time // guarded by mu
 }
 
 func newRenewing(fetch func(context.Context) (temporary, error), limit time.Duration, log *slog.Logger) *renewing {
@@ -95,6 +100,9 @@ func (r *renewing) credentials() (Credentials, error) {
 	if key, holds, due = r.current(); holds && !due {
 		return key, nil // another caller was faster
 	}
+	if err := r.failedLately(); err != nil && !holds {
+		return Credentials{}, err
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), r.limit)
 	defer cancel()
 	next, err := r.fetch(ctx)
@@ -106,13 +114,14 @@ func (r *renewing) credentials() (Credentials, error) {
 	defer r.mu.Unlock()
 	if err != nil {
 		if !holds {
+			r.failure, r.retryAt = err, now.Add(failurePause)
 			return Credentials{}, err
 		}
 		r.renewAt = now.Add(renewPause)
 		r.log.Warn("temporary key not renewed", "expires", r.have.expires.UTC(), "err", err)
 		return key, nil
 	}
-	r.have = next
+	r.have, r.failure = next, nil
 	r.renewAt = next.expires.Add(-min(renewBefore, next.expires.Sub(now)/2))
 	return next.Credentials, nil
 }
@@ -122,6 +131,15 @@ func (r *renewing) current() (key Credentials, holds, due bool) {
 	defer r.mu.Unlock()
 	now := r.now()
 	return r.have.Credentials, now.Before(r.have.expires.Add(-useBefore)), !now.Before(r.renewAt)
+}
+
+func (r *renewing) failedLately() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.now().Before(r.retryAt) {
+		return r.failure
+	}
+	return nil
 }
 
 // discard forgets a key that the service refuses, unless a newer one is there.

@@ -18,6 +18,7 @@ import (
 type mint struct {
 	mu     sync.Mutex
 	made   int
+	tries  int
 	broken error
 	takes  time.Duration
 }
@@ -26,6 +27,7 @@ func (m *mint) fetch(ctx context.Context) (temporary, error) {
 	time.Sleep(m.takes)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.tries++
 	if m.broken != nil {
 		return temporary{}, m.broken
 	}
@@ -57,6 +59,7 @@ func TestKeysAreRenewedBeforeTheyEnd(t *testing.T) {
 			t.Errorf("after the end: %v", err)
 		}
 		m.broken = nil
+		time.Sleep(failurePause)
 		want("STS.3")
 		keys.discard(Credentials{AccessKeyID: "STS.2"}) // refused late; a newer key is there
 		want("STS.3")
@@ -93,6 +96,34 @@ func TestOneCallerFetchesTheOthersGoOn(t *testing.T) {
 		}
 		if m.made != 2 {
 			t.Errorf("%d keys were made", m.made)
+		}
+	})
+}
+
+// In an outage of STS all collectors of an account want a key all the time.
+func TestAFailingServiceIsNotStormed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &mint{broken: errors.New("down"), takes: 100 * time.Millisecond}
+		keys := newRenewing(m.fetch, time.Minute, slog.New(slog.DiscardHandler))
+		var all sync.WaitGroup
+		for range 50 {
+			all.Go(func() {
+				for range 100 {
+					if _, err := keys.credentials(); !errors.Is(err, m.broken) {
+						t.Errorf("got %v", err)
+					}
+					time.Sleep(100 * time.Millisecond)
+				}
+			})
+		}
+		all.Wait()
+		if m.tries < 2 || m.tries > 8 {
+			t.Errorf("%d tries in about ten seconds", m.tries)
+		}
+		m.broken = nil
+		time.Sleep(failurePause)
+		if c, err := keys.credentials(); err != nil || c.AccessKeyID != "STS.1" {
+			t.Errorf("after the outage: %v, %v", c.AccessKeyID, err)
 		}
 	})
 }

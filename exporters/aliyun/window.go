@@ -17,11 +17,11 @@ type window struct {
 }
 
 // windows splits (from, end] into chunks, oldest first; the first one reaches
-// back by overlap. There is always at least one: with nothing new it is the overlap.
-func windows(from, end time.Time, overlap time.Duration) []window {
-	first := window{start: from.Add(-overlap), fresh: from, end: end}
+// back to start. There is always at least one: with nothing new it is (start, end].
+func windows(start, from, end time.Time) []window {
+	first := window{start: start, fresh: from, end: end}
 	if !from.Before(end) {
-		first.start, first.fresh = end.Add(-overlap), end
+		first.fresh = end
 		return []window{first}
 	}
 	var out []window

@@ -34,14 +34,16 @@ func newAliyunPlan() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plan",
 		Short: "Say what a configuration will cost in API calls, before anything is called",
-		Long: `Prints the calls of every metric by round and by month of 30 days, pages of 1440 points included, the total against the account's
-calls_per_month (default: the free quota of 1,000,000), and the calls per second. Exit code 1 when an account needs more than its quota;
-then the plan says what will be polled less often.
+		Long: `Prints the calls of every collector by round and by month of 30 days, pages included: metrics, lists of resources and their details,
+counters of databases and domains, events, backups, bills; the total against the account's calls_per_month (default: the free quota of
+1,000,000), and the calls per second. "2 (4 each 5th)" are the calls of a round, and of each fifth, which looks back further for late points.
+Exit code 1 when an account needs more than its quota; then the plan says what will be polled less often.
 
 How much there is comes from --resources, or with --live from the accounts themselves: that takes one round of calls, which count for
-the quota. --resources holds for the first region of every account; REGION/PRODUCT=N names another. rds-postgresql=N and the like say which
-engines there are, metric:NAME=N how many series a metric has; otherwise a resource has one, and two for each further dimension (disk,
-listener, node).`,
+the quota. --resources holds for the first region of every account; REGION/PRODUCT=N names another. Parts of products: rds-postgresql=N and
+the like say which engines there are (else all are MySQL), rds-readonly those without backups (none), mongodb-sharding (none), slb-prepaid
+(all), ecs-disks (two an instance), ecs-snapshots (seven a disk), ecs-events system events of 30 days (none). metric:NAME=N is how many series
+a metric has; otherwise a resource has one, and two for each further dimension (disk, listener, node).`,
 		Example: `  watchkeeper aliyun plan --config watchkeeper.yml --resources ecs=200,rds=10,slb=12
   watchkeeper aliyun plan --config watchkeeper.yml --resources ecs=200,cn-beijing/ecs=40,metric:diskusage_utilization=650 --format json
   watchkeeper aliyun plan --config watchkeeper.yml --live --account main`,
@@ -148,11 +150,11 @@ func printPlan(w io.Writer, p plan.Plan) error {
 		}
 		every := (time.Duration(r.Interval) * time.Second).String()
 		rows = append(rows, []string{
-			r.Account, r.Region, r.Product, what, r.Lane, every, strconv.Itoa(r.Resources), strconv.Itoa(r.Series), strconv.Itoa(r.Calls),
+			r.Account, r.Region, r.Product, what, r.Lane, every, strconv.Itoa(r.Resources), strconv.Itoa(r.Series), callsOf(r),
 			strconv.FormatInt(r.MonthCalls, 10), counts,
 		})
 	}
-	header := []string{"ACCOUNT", "REGION", "PRODUCT", "METRIC", "LANE", "EVERY", "RESOURCES", "SERIES", "CALLS", "CALLS A MONTH", "COUNTS"}
+	header := []string{"ACCOUNT", "REGION", "PRODUCT", "METRIC OR API", "LANE", "EVERY", "RESOURCES", "SERIES", "CALLS", "CALLS A MONTH", "COUNTS"}
 	if err := table.Write(w, header, rows); err != nil {
 		return err
 	}
@@ -176,4 +178,16 @@ func printPlan(w io.Writer, p plan.Plan) error {
 	}
 	_, err := fmt.Fprintf(w, "\n%s\n", strings.Join(p.Notes, "\n"))
 	return err
+}
+
+// callsOf are a round's calls, and those of rounds that look back further.
+func callsOf(r plan.Row) string {
+	if r.LateCalls == r.Calls || r.LateEvery == 0 {
+		return strconv.Itoa(r.Calls)
+	}
+	suffix := "th"
+	if r.LateEvery == 2 || r.LateEvery == 3 {
+		suffix = map[int]string{2: "nd", 3: "rd"}[r.LateEvery]
+	}
+	return fmt.Sprintf("%d (%d each %d%s)", r.Calls, r.LateCalls, r.LateEvery, suffix)
 }

@@ -3,12 +3,14 @@ package cli
 import (
 	"fmt"
 	"io"
+	"net/url"
 	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"watchkeeper/internal/app"
+	"watchkeeper/internal/config"
 	"watchkeeper/internal/storage"
 	"watchkeeper/internal/table"
 	"watchkeeper/ruleset/coverage"
@@ -20,6 +22,7 @@ type coverageFlags struct {
 	format    format
 	config    string
 	overrides string
+	customer  string
 	all       bool
 }
 
@@ -36,6 +39,7 @@ A running server answers by the rules it runs; with --data they come from --conf
 --overrides, and the time is that of the newest thing stored there.`,
 		Example: `  watchkeeper rules coverage
   watchkeeper rules coverage --all --url http://127.0.0.1:9370
+  watchkeeper rules coverage --customer acme
   watchkeeper rules coverage --data ./data --format json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
@@ -43,7 +47,8 @@ A running server answers by the rules it runs; with --data they come from --conf
 	f.src.flags(c)
 	f.format.flag(c)
 	c.Flags().BoolVar(&f.all, "all", false, "show what is watched, too")
-	c.Flags().StringVar(&f.config, "config", "", "with --data: the configuration whose rules count")
+	c.Flags().StringVar(&f.customer, "customer", "", "show this customer alone")
+	c.Flags().StringVar(&f.config, "config", "", "with --data: the configuration whose rules and section rules.coverage count")
 	c.Flags().StringVar(&f.overrides, "overrides", "", "with --data: file of overrides")
 	return c
 }
@@ -74,11 +79,19 @@ func (f *coverageFlags) report(cmd *cobra.Command) (r *coverage.Report, err erro
 			return nil, err
 		}
 		r = &coverage.Report{}
-		return r, cl.get(cmd.Context(), "/api/coverage", r)
+		path := "/api/coverage"
+		if f.customer != "" {
+			path += "?" + url.Values{"customer": {f.customer}}.Encode()
+		}
+		return r, cl.get(cmd.Context(), path, r)
 	}
-	groups, err := groupsOf(cmd, f.config, nil)
+	cfg, err := config.Load(f.config)
 	if err != nil {
-		return nil, err
+		return nil, usageError{err}
+	}
+	groups, err := app.Rules(cfg)
+	if err != nil {
+		return nil, usageError{err}
 	}
 	err = f.src.withStore(func(store *storage.Store) error {
 		now := app.Newest(store)
@@ -86,9 +99,12 @@ func (f *coverageFlags) report(cmd *cobra.Command) (r *coverage.Report, err erro
 		if err != nil {
 			return err
 		}
-		r, err = app.CoverageOf(cmd.Context(), store, groups, applied, now)
+		r, err = app.CoverageOf(cmd.Context(), cfg.Rules.Coverage, store, groups, applied, now)
 		return err
 	})
+	if err == nil && f.customer != "" {
+		r = r.Of(f.customer)
+	}
 	return r, err
 }
 

@@ -60,6 +60,16 @@ func TestEveryCloudRowOfTheContractHasItsMetric(t *testing.T) {
 	}
 }
 
+// The counters of a listener that the contract names.
+func TestEveryListenerCounterIsCollected(t *testing.T) {
+	collected := shippedCatalog(t).Collected(contract.ProductSLB)
+	for _, name := range []string{"PacketTX", "PacketRX", "TrafficRXNew", "TrafficTXNew", "ActiveConnection", "InactiveConnection", "NewConnection"} {
+		if !slices.ContainsFunc(collected, func(m Metric) bool { return m.Metric == name && m.Dimensions["port"] != "" }) {
+			t.Errorf("%s is not collected for each listener", name)
+		}
+	}
+}
+
 func TestDeclaredMetricsAndCatalogueAgree(t *testing.T) {
 	byName := map[string][]Metric{}
 	for _, m := range shippedCatalog(t).Metrics() {

@@ -3,104 +3,41 @@ package cdn_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"net/http/httptest"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/VictoriaMetrics/metrics"
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/common/model"
 
 	"watchkeeper/exporters/aliyun"
+	"watchkeeper/exporters/aliyun/aliyuntest"
 	"watchkeeper/exporters/aliyun/cdn"
-	"watchkeeper/exporters/aliyun/sdk"
-	"watchkeeper/internal/sample"
 	sim "watchkeeper/internal/sim/aliyun"
 )
 
-var noon = time.Date(2026, 11, 21, 4, 0, 0, 0, time.UTC)
+var noon = aliyuntest.Noon
 
-// cloud is a simulated account whose clock a test sets.
-type cloud struct {
-	*sim.Server
-	address string
-	mu      sync.Mutex
-	now     time.Time // guarded by mu
-}
+type cloud struct{ *aliyuntest.Cloud }
 
-func (c *cloud) clock() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
+type sink struct{ aliyuntest.Sink }
 
-func (c *cloud) set(t time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = t
-}
-
-func newCloud(t *testing.T, domains int) *cloud {
+func newCloud(t *testing.T, domains int) cloud {
 	t.Helper()
-	c := &cloud{now: noon}
-	server, err := sim.New(sim.Config{
-		Seed: 7, Keys: []sim.Key{{ID: "testid", Secret: "testsecret"}}, Products: map[string]int{"acs_cdn": domains}, Now: c.clock,
-		RateLimits: map[string]float64{"Cdn.DescribeUserDomains": -1}, // the clock stands
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Server = server
-	listener := httptest.NewServer(server)
-	t.Cleanup(listener.Close)
-	c.address = listener.Listener.Addr().String()
-	return c
+	return cloud{aliyuntest.New(t, func(cfg *sim.Config) { cfg.Products = map[string]int{"acs_cdn": domains} })}
 }
 
 // account reads the simulator through the SDK, from the time that it was read to before.
 func account(t *testing.T, address string, readTo time.Time, over func(aliyun.Client) aliyun.Client) *aliyun.Account {
 	t.Helper()
-	set := metrics.NewSet()
-	fast := map[string]float64{"Cdn.DescribeUserDomains": 1000, "Cdn.DescribeDomainHttpCodeData": 1000, "Cdn.DescribeDomainSrcHttpCodeData": 1000}
-	accounts, err := aliyun.New(aliyun.Config{Accounts: []aliyun.AccountConfig{{
-		Name: "main", Regions: []string{"cn-hangzhou", "cn-beijing"}, Products: []string{"cdn"}, AccessKeyID: "testid", AccessKeySecret: aliyun.NewSecret("testsecret"),
-		Scheme: "http", Endpoint: address, APICallsPerSecond: fast, CallTimeout: model.Duration(5 * time.Second),
-	}}}, "acme", aliyun.Deps{
-		NewClient: func(cc aliyun.ClientConfig) (aliyun.Client, error) {
-			client, err := sdk.New(cc)
-			if over != nil {
-				client = over(client)
-			}
-			return client, err
-		},
-		Budgets: aliyun.NewBudgets(set), Metrics: set, Log: slog.New(slog.DiscardHandler),
-		Resume: func(context.Context, sample.Source) (time.Time, bool, error) { return readTo, !readTo.IsZero(), nil },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return accounts[0]
-}
-
-type sink struct {
-	mu      sync.Mutex
-	batches []sample.Batch // guarded by mu
-}
-
-func (s *sink) Append(_ context.Context, b sample.Batch) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.batches = append(s.batches, b)
-	return nil
+	return aliyuntest.Account(t, address, aliyuntest.Options{Resume: aliyuntest.ResumeAt(readTo), Over: over, Config: func(cfg *aliyun.AccountConfig) {
+		cfg.Regions, cfg.Products = []string{"cn-hangzhou", "cn-beijing"}, []string{"cdn"}
+	}})
 }
 
 // counts lists what was delivered after a time, sorted.
 func (s *sink) counts(after time.Time) []string {
 	var out []string
-	for _, b := range s.batches {
+	for _, b := range s.Batches() {
 		for _, x := range b.Samples {
 			if x.T > after.UnixMilli() {
 				out = append(out, line(x.Labels.Get("__name__"), x.Labels.Get("instance"), x.Labels.Get("class"), time.UnixMilli(x.T), x.V))
@@ -116,7 +53,7 @@ func line(name, domain, class string, t time.Time, v float64) string {
 }
 
 // truth lists the counts by class of every slot that ends in (from, to].
-func (c *cloud) truth(from, to time.Time) []string {
+func (c cloud) truth(from, to time.Time) []string {
 	var out []string
 	for _, domain := range c.Instances("acs_cdn") {
 		for end := from.Add(5 * time.Minute); !end.After(to); end = end.Add(5 * time.Minute) {
@@ -140,23 +77,19 @@ func (c *cloud) truth(from, to time.Time) []string {
 func TestCountsAreExact(t *testing.T) {
 	c := newCloud(t, 4)
 	domains := c.Instances("acs_cdn")
-	for _, f := range []sim.Fault{
+	c.Hit(t,
 		sim.DomainErrors{Domain: domains[0], From: noon.Add(10 * time.Minute), To: noon.Add(20 * time.Minute), Code: 503, Ratio: 0.2},
 		sim.DomainErrors{Domain: domains[1], From: noon.Add(10 * time.Minute), To: noon.Add(20 * time.Minute), Code: 504, Ratio: 0.5, Source: true},
 		sim.Outage{Kind: sim.Truncated, When: sim.When{API: "Cdn.DescribeDomainHttpCodeData", From: noon.Add(34 * time.Minute), To: noon.Add(44 * time.Minute)}},
-	} {
-		if err := c.Inject(f); err != nil {
-			t.Fatal(err)
-		}
-	}
-	jobs := cdn.Jobs(account(t, c.address, noon, nil))
+	)
+	jobs := cdn.Jobs(account(t, c.Address, noon, nil))
 	if len(jobs) != 1 {
 		t.Fatalf("%d jobs for an account with two regions, want 1", len(jobs))
 	}
 	out := &sink{}
 	failed := 0
 	for at := noon.Add(5*time.Minute + 17*time.Second); at.Before(noon.Add(76 * time.Minute)); at = at.Add(5 * time.Minute) {
-		c.set(at)
+		c.Set(at)
 		if jobs[0].Collector.Collect(t.Context(), at, out) != nil {
 			failed++
 		}
@@ -167,11 +100,11 @@ func TestCountsAreExact(t *testing.T) {
 	if d := cmp.Diff(c.truth(noon, noon.Add(60*time.Minute)), out.counts(noon)); d != "" {
 		t.Error(d)
 	}
-	last := out.batches[len(out.batches)-2] // the last one is the list's
+	last := out.Batches()[len(out.Batches())-2] // the last one is the list's
 	if last.Watermark != noon.Add(60*time.Minute).UnixMilli() {
 		t.Errorf("watermark %s", time.UnixMilli(last.Watermark).UTC())
 	}
-	if got := out.batches[0].Samples; len(got) > 0 && got[0].Labels.Get("region") != "" {
+	if got := out.Batches()[0].Samples; len(got) > 0 && got[0].Labels.Get("region") != "" {
 		t.Errorf("a domain has a region: %s", got[0].Labels)
 	}
 }
@@ -199,12 +132,12 @@ func TestStrangeAnswers(t *testing.T) {
 		{"TimeStamp":"2026-11-21T03:40:00Z","Value":{"CodeProportionData":null}}]}}`
 	for interval, want := range map[string]int{`"300"`: 24, `300`: 24, `"3600"`: 0} {
 		c := newCloud(t, 1)
-		a := account(t, c.address, noon.Add(-30*time.Minute), func(client aliyun.Client) aliyun.Client {
+		a := account(t, c.Address, noon.Add(-30*time.Minute), func(client aliyun.Client) aliyun.Client {
 			return strange{client, fmt.Sprintf(slots, interval)}
 		})
 		out := &sink{}
-		c.set(noon.Add(17 * time.Second))
-		err := cdn.Jobs(a)[0].Collector.Collect(t.Context(), c.clock(), out)
+		c.Set(noon.Add(17 * time.Second))
+		err := cdn.Jobs(a)[0].Collector.Collect(t.Context(), c.Now(), out)
 		if got := out.counts(noon.Add(-40 * time.Minute)); len(got) != want || (want == 0) != (err != nil) {
 			t.Errorf("interval %s: %v, %d samples: %v", interval, err, len(got), got)
 		}
@@ -212,15 +145,7 @@ func TestStrangeAnswers(t *testing.T) {
 }
 
 func TestNothingIsCollectedWithoutTheProduct(t *testing.T) {
-	c := newCloud(t, 1)
-	set := metrics.NewSet()
-	accounts, err := aliyun.New(aliyun.Config{Accounts: []aliyun.AccountConfig{{
-		Name: "main", Regions: []string{"cn-hangzhou"}, AccessKeyID: "testid", AccessKeySecret: aliyun.NewSecret("testsecret"), Endpoint: c.address,
-	}}}, "acme", aliyun.Deps{NewClient: sdk.New, Budgets: aliyun.NewBudgets(set), Metrics: set, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if jobs := cdn.Jobs(accounts[0]); len(jobs) != 0 {
+	if jobs := cdn.Jobs(aliyuntest.Account(t, newCloud(t, 1).Address, aliyuntest.Options{})); len(jobs) != 0 {
 		t.Errorf("%d jobs", len(jobs))
 	}
 }

@@ -35,6 +35,7 @@ type item struct{ service, charge string }
 type sums struct {
 	by       map[item]*amount
 	currency string
+	pages    int // that it took to read
 }
 
 // bill reads the bill. Days that are complete do not change any more and are
@@ -191,7 +192,7 @@ func (c *bill) read(ctx context.Context, day time.Time, granularity string) (*su
 		query["BillingDate"] = day.Format(time.DateOnly)
 	}
 	s := &sums{by: map[item]*amount{}}
-	for range maxBillPages {
+	for s.pages = 1; s.pages <= maxBillPages; s.pages++ {
 		body, err := c.client.Do(ctx, c.request(action, query))
 		if err != nil {
 			return nil, err

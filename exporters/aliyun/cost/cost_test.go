@@ -4,64 +4,38 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"math"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/VictoriaMetrics/metrics"
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/common/model"
 	"pgregory.net/rapid"
 
 	"watchkeeper/exporters/aliyun"
-	"watchkeeper/exporters/aliyun/sdk"
+	"watchkeeper/exporters/aliyun/aliyuntest"
 	"watchkeeper/internal/sample"
 	sim "watchkeeper/internal/sim/aliyun"
 )
 
 // noon in China, a Saturday.
-var noon = time.Date(2026, 11, 21, 4, 0, 0, 0, time.UTC)
+var noon = aliyuntest.Noon
 
 // world is a simulated account and what its collectors delivered at the last check.
 type world struct {
-	*sim.Server
+	*aliyuntest.Cloud
 	t       *testing.T
-	now     *time.Time
 	account *aliyun.Account
 	got     map[string]float64
 }
 
 func newWorld(t *testing.T, instances int) *world {
 	t.Helper()
-	now := noon
-	w := &world{t: t, now: &now}
-	var err error
-	w.Server, err = sim.New(sim.Config{
-		Seed: 7, Keys: []sim.Key{{ID: "id", Secret: "secret"}}, ECSInstances: instances, Products: map[string]int{"acs_rds_dashboard": 6},
-		Now: func() time.Time { return *w.now }, RateLimits: map[string]float64{"BssOpenApi.QueryAccountBalance": -1, "BssOpenApi.DescribeInstanceBill": -1},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(w.Server)
-	t.Cleanup(server.Close)
-	set := metrics.NewSet()
-	cfg := aliyun.AccountConfig{
-		Name: "main", Regions: []string{"cn-hangzhou"}, AccessKeyID: "id", AccessKeySecret: aliyun.NewSecret("secret"), Scheme: "http",
-		Endpoint: server.Listener.Addr().String(), CallsPerSecond: 100, APICallsPerSecond: map[string]float64{"BssOpenApi.DescribeInstanceBill": 100},
-		CallTimeout: model.Duration(5 * time.Second), Cost: aliyun.CostConfig{Read: true},
-	}
-	accounts, err := aliyun.New(aliyun.Config{Accounts: []aliyun.AccountConfig{cfg}}, "acme", aliyun.Deps{
-		NewClient: sdk.New, Budgets: aliyun.NewBudgets(set), Metrics: set, Log: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.account = accounts[0]
+	w := &world{t: t, Cloud: aliyuntest.New(t, func(cfg *sim.Config) {
+		cfg.ECSInstances, cfg.Products = instances, map[string]int{"acs_rds_dashboard": 6}
+	})}
+	w.account = aliyuntest.Account(t, w.Address, aliyuntest.Options{Config: func(cfg *aliyun.AccountConfig) { cfg.Cost = aliyun.CostConfig{Read: true} }})
 	return w
 }
 
@@ -69,7 +43,7 @@ func newWorld(t *testing.T, instances int) *world {
 func (w *world) Append(_ context.Context, b sample.Batch) error {
 	for _, s := range b.Samples {
 		ls := s.Labels.Map()
-		if ls["customer"] != "acme" || ls["account"] != "main" || ls["currency"] != "CNY" || s.T != w.now.UnixMilli() {
+		if ls["customer"] != "acme" || ls["account"] != "main" || ls["currency"] != "CNY" || s.T != w.Now().UnixMilli() {
 			w.t.Errorf("sample %v", s)
 		}
 		key := ls["__name__"]
@@ -86,7 +60,8 @@ func (w *world) Append(_ context.Context, b sample.Batch) error {
 // collect runs both collectors anew at a time.
 func (w *world) collect(at time.Time) {
 	w.t.Helper()
-	*w.now, w.got = at, map[string]float64{}
+	w.Set(at)
+	w.got = map[string]float64{}
 	for _, j := range Jobs(w.account) {
 		if err := j.Collector.Collect(w.t.Context(), at, w); err != nil {
 			w.t.Fatal(err)
@@ -177,7 +152,8 @@ func TestCompleteDaysAreKept(t *testing.T) {
 	w := newWorld(t, 20)
 	collector := newBill(newReader(w.account, "bill"))
 	collect := func(at time.Time) string {
-		*w.now, w.got = at, map[string]float64{}
+		w.Set(at)
+		w.got = map[string]float64{}
 		before := len(w.Requests())
 		if err := collector.Collect(t.Context(), at, w); err != nil {
 			t.Fatal(err)

@@ -34,6 +34,9 @@ type database struct {
 	Created word `json:"CreateTime"`
 }
 
+// backedUp tells whether there are backups of its own.
+func (db database) backedUp() bool { return db.Kind == "" || db.Kind == "Primary" }
+
 // Collect asks for the backups of one instance after the other.
 func (c *backups) Collect(ctx context.Context, at time.Time, sink exporters.Sink) error {
 	databases, err := c.databases(ctx)
@@ -44,7 +47,7 @@ func (c *backups) Collect(ctx context.Context, at time.Time, sink exporters.Sink
 	listed := map[string]bool{}
 	for _, db := range databases {
 		listed[string(db.ID)] = true
-		if db.Kind != "" && db.Kind != "Primary" {
+		if !db.backedUp() {
 			continue
 		}
 		newest, failed, err := c.backups(ctx, string(db.ID), at)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"watchkeeper/exporters/aliyun"
+	"watchkeeper/exporters/aliyun/aliyuntest"
 	"watchkeeper/exporters/aliyun/events"
 	sim "watchkeeper/internal/sim/aliyun"
 )
@@ -141,12 +142,12 @@ func TestNoEventIsLostOrCountedTwice(t *testing.T) {
 				case 0: // restart
 					collector = c.collector(source, s)
 				case 1: // a failed poll
-					c.set(at)
-					c.SetKey(sim.Key{ID: keyID, Secret: secret, Status: sim.Inactive})
+					c.Set(at)
+					c.SetKey(sim.Key{ID: aliyuntest.KeyID, Secret: aliyuntest.Secret, Status: sim.Inactive})
 					if collector.Collect(t.Context(), at, s) == nil {
 						t.Fatal("the failure was not noticed")
 					}
-					c.SetKey(sim.Key{ID: keyID, Secret: secret})
+					c.SetKey(sim.Key{ID: aliyuntest.KeyID, Secret: aliyuntest.Secret})
 					continue
 				}
 				c.collect(collector, at, s)
@@ -315,14 +316,14 @@ func TestSnapshots(t *testing.T) {
 		t.Errorf("%d old, %d fresh, %d disks without a policy", bad, fresh, without)
 	}
 	// A list that is empty all of a sudden is taken for a missing permission.
-	c.SetKey(sim.Key{ID: keyID, Secret: secret, Permissions: []string{"ecs:DescribeDisks"}})
+	c.SetKey(sim.Key{ID: aliyuntest.KeyID, Secret: aliyuntest.Secret, Permissions: []string{"ecs:DescribeDisks"}})
 	if err := collector.Collect(t.Context(), noon.Add(time.Hour), s); !errors.Is(err, aliyun.ErrForbidden) {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestNothingUnlessAsked(t *testing.T) {
-	cfg := aliyun.AccountConfig{Name: "main", Regions: []string{region}, AccessKeyID: keyID, AccessKeySecret: aliyun.NewSecret(secret)}
+	cfg := aliyun.AccountConfig{Name: "main", Regions: []string{region}, AccessKeyID: aliyuntest.KeyID, AccessKeySecret: aliyun.NewSecret(aliyuntest.Secret)}
 	if read := cfg.WithDefaults().Events.Read; len(read) != 0 {
 		t.Errorf("read by default: %v", read)
 	}

@@ -3,97 +3,47 @@ package events_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/VictoriaMetrics/metrics"
-	"github.com/prometheus/common/model"
-
 	"watchkeeper/exporters"
 	"watchkeeper/exporters/aliyun"
+	"watchkeeper/exporters/aliyun/aliyuntest"
 	"watchkeeper/exporters/aliyun/events"
-	"watchkeeper/exporters/aliyun/sdk"
 	"watchkeeper/internal/sample"
 	sim "watchkeeper/internal/sim/aliyun"
 )
 
-const (
-	keyID  = "LTAItestkeyid"
-	secret = "s3cr3t+/=value"
-	region = "cn-hangzhou"
-)
+const region = aliyuntest.Region
 
-// noon in China.
-var noon = time.Date(2026, 11, 21, 4, 0, 0, 0, time.UTC)
+var noon = aliyuntest.Noon
 
-// cloud is a simulator on loopback with a clock that the test turns.
 type cloud struct {
-	*sim.Server
-	t       *testing.T
-	address string
-
-	mu  sync.Mutex
-	now time.Time // guarded by mu
-}
-
-func (c *cloud) clock() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *cloud) set(t time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = t
+	*aliyuntest.Cloud
+	t *testing.T
 }
 
 func newCloud(t *testing.T) *cloud {
 	t.Helper()
-	c := &cloud{t: t, now: noon}
-	server, err := sim.New(sim.Config{
-		Seed: 7, Keys: []sim.Key{{ID: keyID, Secret: secret}}, ECSInstances: 12, Products: map[string]int{"acs_rds_dashboard": 6}, Now: c.clock,
-		// Flow control runs on the account's clock, which stands still during a poll.
-		RateLimits: map[string]float64{"Cms": -1, "Ecs": -1, "Rds": -1, "Sas": -1, "Actiontrail": -1, "Actiontrail.LookupEvents": -1},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Server = server
-	listener := httptest.NewServer(server)
-	t.Cleanup(listener.Close)
-	c.address = listener.Listener.Addr().String()
-	return c
+	return &cloud{t: t, Cloud: aliyuntest.New(t, func(cfg *sim.Config) {
+		cfg.ECSInstances, cfg.Products = 12, map[string]int{"acs_rds_dashboard": 6}
+	})}
 }
 
 func (c *cloud) inject(f sim.Fault) {
 	c.t.Helper()
-	if err := c.Inject(f); err != nil {
-		c.t.Fatal(err)
-	}
+	c.Hit(c.t, f)
 }
 
 // collector is a fresh one, as after a restart; what it needs of earlier runs it
 // takes from sink.
 func (c *cloud) collector(source string, sink *store) exporters.Collector {
 	c.t.Helper()
-	cfg := aliyun.AccountConfig{
-		Name: "main", Regions: []string{region}, AccessKeyID: keyID, AccessKeySecret: aliyun.NewSecret(secret), Scheme: "http", Endpoint: c.address,
-		CallsPerSecond: 100, APICallsPerSecond: map[string]float64{"Actiontrail.LookupEvents": 100, "Cms.DescribeSystemEventAttribute": 100}, CallTimeout: model.Duration(5 * time.Second), Events: aliyun.EventsConfig{Read: []string{source}, MaxChangeSeries: 6},
-	}
-	set := metrics.NewSet()
-	accounts, err := aliyun.New(aliyun.Config{Accounts: []aliyun.AccountConfig{cfg}}, "acme", aliyun.Deps{
-		NewClient: sdk.New, Budgets: aliyun.NewBudgets(set), Resume: sink.resume, Metrics: set, Log: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	jobs := events.Jobs(accounts[0])
+	jobs := events.Jobs(aliyuntest.Account(c.t, c.Address, aliyuntest.Options{Resume: sink.resume, Config: func(cfg *aliyun.AccountConfig) {
+		cfg.Events = aliyun.EventsConfig{Read: []string{source}, MaxChangeSeries: 6}
+	}}))
 	if len(jobs) != 1 {
 		c.t.Fatalf("%d jobs", len(jobs))
 	}
@@ -173,7 +123,7 @@ func (s *store) at(t time.Time, prefixes ...string) []string {
 // collect turns the clock to a check and runs it.
 func (c *cloud) collect(collector exporters.Collector, at time.Time, sink *store) {
 	c.t.Helper()
-	c.set(at)
+	c.Set(at)
 	if err := collector.Collect(c.t.Context(), at, sink); err != nil {
 		c.t.Fatalf("at %s: %v", at, err)
 	}

@@ -31,7 +31,8 @@ var cycleStatuses = []string{"Scheduled", "Inquiring", "Executing", "Executed", 
 // after any restart.
 type instanceEvents struct {
 	reader
-	book book
+	book   book
+	listed int // events in the newest list
 }
 
 func newInstanceEvents(r reader) *instanceEvents { return &instanceEvents{reader: r} }
@@ -86,6 +87,7 @@ func (c *instanceEvents) list(ctx context.Context) (map[kind]course, error) {
 		query[fmt.Sprintf("InstanceEventCycleStatus.%d", i+1)] = status
 	}
 	courses, seen := map[kind]course{}, map[word]bool{}
+	c.listed = 0
 	err := c.numbered(ctx, c.ecs("DescribeInstanceHistoryEvents", query), "PageNumber", pageSize, func(body []byte) (int, error) {
 		var answer struct {
 			InstanceSystemEventSet struct {
@@ -101,6 +103,7 @@ func (c *instanceEvents) list(ctx context.Context) (map[kind]course, error) {
 			return 0, err
 		}
 		items := answer.InstanceSystemEventSet.InstanceSystemEventType
+		c.listed += len(items)
 		for _, e := range items {
 			if seen[e.EventID] {
 				continue // the list has moved between two pages

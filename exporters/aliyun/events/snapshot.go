@@ -16,7 +16,8 @@ import (
 // policy has no age: nobody promised it snapshots; MetricPolicy says so.
 type snapshots struct {
 	reader
-	book book
+	book                book
+	listed, listedShots int // disks and snapshots in the newest lists
 }
 
 func newSnapshots(r reader) *snapshots { return &snapshots{reader: r} }
@@ -83,6 +84,7 @@ func (c *snapshots) Collect(ctx context.Context, at time.Time, sink exporters.Si
 func (c *snapshots) disks(ctx context.Context) ([]disk, error) {
 	var all []disk
 	seen := map[word]bool{}
+	c.listed = 0
 	request := c.ecs("DescribeDisks", map[string]string{"MaxResults": strconv.Itoa(pageSize)})
 	err := c.tokened(ctx, request, func(body []byte) (bool, error) {
 		var answer struct {
@@ -91,6 +93,7 @@ func (c *snapshots) disks(ctx context.Context) ([]disk, error) {
 		if err := decode(body, &answer); err != nil {
 			return false, err
 		}
+		c.listed += len(answer.Disks.Disk)
 		for _, d := range answer.Disks.Disk {
 			if d.ID != "" && d.Instance != "" && !seen[d.ID] {
 				all = append(all, d)
@@ -106,6 +109,7 @@ func (c *snapshots) disks(ctx context.Context) ([]disk, error) {
 func (c *snapshots) snapshots(ctx context.Context, at time.Time) (map[word]taken, error) {
 	shots := map[word]taken{}
 	seen := map[word]bool{}
+	c.listedShots = 0
 	request := c.ecs("DescribeSnapshots", map[string]string{"MaxResults": strconv.Itoa(pageSize)})
 	err := c.tokened(ctx, request, func(body []byte) (bool, error) {
 		var answer struct {
@@ -120,6 +124,7 @@ func (c *snapshots) snapshots(ctx context.Context, at time.Time) (map[word]taken
 		if err := decode(body, &answer); err != nil {
 			return false, err
 		}
+		c.listedShots += len(answer.Snapshots.Snapshot)
 		for _, s := range answer.Snapshots.Snapshot {
 			if seen[s.ID] {
 				continue

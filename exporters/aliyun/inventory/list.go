@@ -30,6 +30,7 @@ type listing struct {
 	// or it showed fewer resources than it counted. What it lacks may still exist.
 	whole bool
 	seen  map[string]bool
+	rows  []int // of each query
 }
 
 // list reads the list, once more if it shifted while it was read.
@@ -84,6 +85,7 @@ func (l *lister) pages(ctx context.Context, query map[string]string, got *listin
 			return err
 		}
 		if last {
+			got.rows = append(got.rows, rows)
 			got.whole = got.whole && distinct >= p.total
 			return nil
 		}

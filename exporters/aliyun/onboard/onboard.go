@@ -187,7 +187,7 @@ func (r *Report) discover(ctx context.Context, client aliyun.Client, regions []s
 			group.Go(func() error {
 				one, cancel := context.WithTimeout(ctx, listTimeout)
 				defer cancel()
-				n, err := inventory.Count(one, client, product, region)
+				size, err := inventory.Measure(one, client, product, region)
 				mu.Lock()
 				defer mu.Unlock()
 				shown := region
@@ -199,8 +199,8 @@ func (r *Report) discover(ctx context.Context, client aliyun.Client, regions []s
 					return ctx.Err()
 				case err != nil:
 					r.Unread = append(r.Unread, fmt.Sprintf("%s in %s: %v", product, region, err))
-				case n > 0:
-					r.Uses = append(r.Uses, Use{Product: product, Region: shown, Resources: n})
+				case size.Resources > 0:
+					r.Uses = append(r.Uses, Use{Product: product, Region: shown, Resources: size.Resources})
 				}
 				return nil
 			})
@@ -221,7 +221,7 @@ func (r *Report) discover(ctx context.Context, client aliyun.Client, regions []s
 }
 
 // listedBy names the permission's product where another one's list has it.
-var listedBy = map[string]string{"memcache": "kvstore", "oss": "metrics"}
+var listedBy = map[string]string{"memcache": "kvstore"}
 
 // refused tells whether a product cannot be listed.
 func (r *Report) refused(product string) bool {

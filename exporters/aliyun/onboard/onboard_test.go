@@ -73,13 +73,13 @@ func TestExamineFindsRegionsAndProducts(t *testing.T) {
 
 // The policy that is printed names exactly what is missing; with it nothing is.
 func TestMissingPolicyMendsTheKey(t *testing.T) {
-	has := []string{"sts:*", "ecs:*", "cms:*", "rds:DescribeDBInstances", "bss:QueryAccountBalance"}
+	has := []string{"sts:*", "ecs:*", "cms:*", "rds:DescribeDBInstances", "bss:DescribeAcccount"}
 	r := examine(t, sim.Key{ID: "id", Secret: "secret", Permissions: has}, 2)
 	if r.Cost() || slices.Contains(r.Events(), aliyun.EventsBackups) || !slices.Contains(r.Events(), aliyun.EventsECS) {
 		t.Errorf("events %v, cost %v", r.Events(), r.Cost())
 	}
 	missing := r.MissingPolicy().Statement[0].Action
-	for _, action := range []string{"rds:DescribeBackups", "bss:DescribeInstanceBill", "yundun-sas:DescribeVulList", "cdn:DescribeUserDomains"} {
+	for _, action := range []string{"rds:DescribeBackups", "rds:DescribeSlowLogRecords", "bssapi:DescribeInstanceBill", "yundun-sas:DescribeVulList", "cdn:DescribeUserDomains"} {
 		if !slices.Contains(missing, action) {
 			t.Errorf("%s is not in %v", action, missing)
 		}

@@ -16,12 +16,13 @@ type feature string
 const (
 	metricsFeature   feature = "metrics"
 	inventoryFeature feature = "inventory"
+	countersFeature  feature = "counters" // of single databases, domains and load balancers
 	costFeature      feature = "cost"
 )
 
-// probe is one reading and the RAM action that permits it. The names of the
-// actions are those of the vendor's documents; of the bill service's only
-// bss:DescribeInstances is confirmed there.
+// probe is one reading and the RAM action that permits it. Most actions are named
+// as their API; those of CloudMonitor's queries and of the bill service have names
+// of their own in the vendor's documents, misspellings included.
 type probe struct {
 	action  string
 	product string
@@ -45,18 +46,27 @@ var probes = []probe{
 	{action: "elasticsearch:ListInstance", product: "es-cloud", needs: inventoryFeature, call: elasticsearch},
 	{action: "vpc:DescribeEipAddresses", product: "eip", needs: inventoryFeature, call: do("Vpc", "2016-04-28", "DescribeEipAddresses", nil)},
 
+	{action: "cms:QueryMetricLast", product: "oss", needs: inventoryFeature, call: buckets},
+
+	// No such database, domain or load balancer is a permission to ask.
+	{action: "rds:DescribeDBInstanceAttribute", product: "RDS storage", needs: countersFeature, call: do("Rds", "2014-08-15", "DescribeDBInstanceAttribute", nobody("DBInstanceId", "rm-0"))},
+	{action: "rds:DescribeDBInstancePerformance", product: "RDS counters", needs: countersFeature, call: do("Rds", "2014-08-15", "DescribeDBInstancePerformance", nobody("DBInstanceId", "rm-0"))},
+	{action: "rds:DescribeSlowLogRecords", product: "RDS slow queries", needs: countersFeature, call: do("Rds", "2014-08-15", "DescribeSlowLogRecords", nobody("DBInstanceId", "rm-0"))},
+	{action: "slb:DescribeLoadBalancerAttribute", product: "SLB expiry", needs: countersFeature, call: do("Slb", "2014-05-15", "DescribeLoadBalancerAttribute", nobody("LoadBalancerId", "lb-0"))},
+	{action: "cdn:DescribeDomainHttpCodeData", product: "CDN requests", needs: countersFeature, call: do("Cdn", "2018-05-10", "DescribeDomainHttpCodeData", nobody("DomainName", "0.invalid"))},
+	{action: "cdn:DescribeDomainSrcHttpCodeData", product: "CDN requests", needs: countersFeature, call: do("Cdn", "2018-05-10", "DescribeDomainSrcHttpCodeData", nobody("DomainName", "0.invalid"))},
+
 	{action: "ecs:DescribeInstanceHistoryEvents", product: "ECS events", needs: aliyun.EventsECS, call: do("Ecs", "2014-05-26", "DescribeInstanceHistoryEvents", nil)},
 	{action: "cms:DescribeSystemEventAttribute", product: "system events", needs: aliyun.EventsCloudMonitor, call: do("Cms", "2019-01-01", "DescribeSystemEventAttribute", nil)},
 	{action: "actiontrail:LookupEvents", product: "changes", needs: aliyun.EventsActionTrail, call: do("Actiontrail", "2020-07-06", "LookupEvents", nil)},
 	{action: "yundun-sas:DescribeSuspEvents", product: "security", needs: aliyun.EventsSecurity, call: do("Sas", "2018-12-03", "DescribeSuspEvents", nil)},
 	{action: "yundun-sas:DescribeVulList", product: "security", needs: aliyun.EventsSecurity, call: do("Sas", "2018-12-03", "DescribeVulList", map[string]string{"Type": "cve"})},
-	// No such instance is a permission to ask.
-	{action: "rds:DescribeBackups", product: "RDS backups", needs: aliyun.EventsBackups, call: do("Rds", "2014-08-15", "DescribeBackups", map[string]string{"DBInstanceId": "rm-0"})},
+	{action: "rds:DescribeBackups", product: "RDS backups", needs: aliyun.EventsBackups, call: do("Rds", "2014-08-15", "DescribeBackups", nobody("DBInstanceId", "rm-0"))},
 	{action: "ecs:DescribeDisks", product: "snapshots", needs: aliyun.EventsSnapshots, emptyWhenDenied: true, call: do("Ecs", "2014-05-26", "DescribeDisks", nil)},
 	{action: "ecs:DescribeSnapshots", product: "snapshots", needs: aliyun.EventsSnapshots, emptyWhenDenied: true, call: do("Ecs", "2014-05-26", "DescribeSnapshots", nil)},
 
-	{action: "bss:QueryAccountBalance", product: "balance", needs: costFeature, call: do("BssOpenApi", "2017-12-14", "QueryAccountBalance", nil)},
-	{action: "bss:DescribeInstanceBill", product: "bill", needs: costFeature, call: bill},
+	{action: "bss:DescribeAcccount", product: "balance", needs: costFeature, call: do("BssOpenApi", "2017-12-14", "QueryAccountBalance", nil)},
+	{action: "bssapi:DescribeInstanceBill", product: "bill", needs: costFeature, call: bill},
 }
 
 // do calls an action of the RPC style.
@@ -66,6 +76,19 @@ func do(product, version, action string, query map[string]string) func(context.C
 			Product: product, Version: version, Action: action, Region: region, Host: aliyun.Host(product, region), Query: query,
 		})
 	}
+}
+
+// nobody names a resource that does not exist, within the last hour.
+func nobody(parameter, id string) map[string]string {
+	const layout = "2006-01-02T15:04Z"
+	now := time.Now().UTC()
+	return map[string]string{parameter: id, "Key": "MySQL_QPSTPS", "StartTime": now.Add(-time.Hour).Format(layout), "EndTime": now.Format(layout)}
+}
+
+func buckets(ctx context.Context, client aliyun.Client, region string) ([]byte, error) {
+	return do("Cms", "2019-01-01", "DescribeMetricLast", map[string]string{
+		"Namespace": "acs_oss_dashboard", "MetricName": "MeteringStorageUtilization", "Period": "3600", "Length": "1",
+	})(ctx, client, region)
 }
 
 func metricList(ctx context.Context, client aliyun.Client, region string) ([]byte, error) {

@@ -4,102 +4,46 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
-	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/VictoriaMetrics/metrics"
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/common/model"
 
 	"watchkeeper/exporters"
 	"watchkeeper/exporters/aliyun"
+	"watchkeeper/exporters/aliyun/aliyuntest"
 	"watchkeeper/exporters/aliyun/performance"
-	"watchkeeper/exporters/aliyun/sdk"
-	"watchkeeper/internal/sample"
 	sim "watchkeeper/internal/sim/aliyun"
 	"watchkeeper/ruleset/dbpolicy"
 )
 
-const (
-	keyID  = "testid"
-	secret = "testsecret"
-	rds    = "acs_rds_dashboard"
+const rds = "acs_rds_dashboard"
+
+var (
+	noon     = aliyuntest.Noon
+	resumeAt = aliyuntest.ResumeAt
 )
 
-// noon in Beijing, and a time at which a clock of another zone shows another day.
-var noon = time.Date(2026, 11, 21, 4, 0, 0, 0, time.UTC)
+type cloud = aliyuntest.Cloud
 
-// cloud is a simulated account whose clock a test sets.
-type cloud struct {
-	*sim.Server
-	address string
-	mu      sync.Mutex
-	now     time.Time // guarded by mu
-}
-
-func (c *cloud) clock() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *cloud) set(t time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = t
-}
+type sink struct{ aliyuntest.Sink }
 
 func newCloud(t *testing.T, databases int) *cloud {
 	t.Helper()
-	c := &cloud{now: noon}
-	server, err := sim.New(sim.Config{
-		Seed: 7, Keys: []sim.Key{{ID: keyID, Secret: secret}}, Products: map[string]int{rds: databases}, Now: c.clock,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Server = server
-	listener := httptest.NewServer(server)
-	t.Cleanup(listener.Close)
-	c.address = listener.Listener.Addr().String()
-	return c
-}
-
-func resumeAt(t time.Time) aliyun.ResumeFunc {
-	return func(context.Context, sample.Source) (time.Time, bool, error) { return t, true, nil }
+	return aliyuntest.New(t, func(cfg *sim.Config) { cfg.Products = map[string]int{rds: databases} })
 }
 
 // account builds an account over the simulator, through the SDK; over wraps its client.
 func account(t *testing.T, c *cloud, resume aliyun.ResumeFunc, change func(*aliyun.AccountConfig), over func(aliyun.Client) aliyun.Client) *aliyun.Account {
 	t.Helper()
-	cfg := aliyun.AccountConfig{
-		Name: "main", Regions: []string{"cn-hangzhou"}, Products: []string{"rds"}, AccessKeyID: keyID, AccessKeySecret: aliyun.NewSecret(secret),
-		Scheme: "http", Endpoint: c.address, CallsPerSecond: 100, CallTimeout: model.Duration(5 * time.Second),
-		APICallsPerSecond: map[string]float64{"Rds.DescribeDBInstancePerformance": 1000, "Rds.DescribeSlowLogRecords": 1000, "Rds.DescribeDBInstances": 1000},
-	}
-	if change != nil {
-		change(&cfg)
-	}
-	set := metrics.NewSet()
-	accounts, err := aliyun.New(aliyun.Config{Accounts: []aliyun.AccountConfig{cfg}}, "acme", aliyun.Deps{
-		NewClient: func(cc aliyun.ClientConfig) (aliyun.Client, error) {
-			client, err := sdk.New(cc)
-			if over != nil {
-				client = over(client)
-			}
-			return client, err
-		},
-		Budgets: aliyun.NewBudgets(set), Resume: resume, Metrics: set, Log: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return accounts[0]
+	return aliyuntest.Account(t, c.Address, aliyuntest.Options{Resume: resume, Over: over, Config: func(cfg *aliyun.AccountConfig) {
+		cfg.Products = []string{"rds"}
+		if change != nil {
+			change(cfg)
+		}
+	}})
 }
 
 func collector(t *testing.T, a *aliyun.Account, name string) exporters.Collector {
@@ -108,32 +52,13 @@ func collector(t *testing.T, a *aliyun.Account, name string) exporters.Collector
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, j := range jobs {
-		if strings.HasSuffix(j.Collector.Source().Name, name) {
-			return j.Collector
-		}
-	}
-	t.Fatalf("no source ends with %s", name)
-	return nil
-}
-
-// sink collects what is delivered.
-type sink struct {
-	mu      sync.Mutex
-	batches []sample.Batch // guarded by mu
-}
-
-func (s *sink) Append(_ context.Context, b sample.Batch) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.batches = append(s.batches, b)
-	return nil
+	return aliyuntest.Collector(t, jobs, name)
 }
 
 // points lists samples of a metric after a time as "instance time value", sorted.
 func (s *sink) points(metric string, after time.Time) []string {
 	var out []string
-	for _, b := range s.batches {
+	for _, b := range s.Batches() {
 		for _, x := range b.Samples {
 			if x.Labels.Get("__name__") == metric && x.T > after.UnixMilli() {
 				out = append(out, line(x.Labels.Get("instance"), time.UnixMilli(x.T), x.V))
@@ -151,7 +76,7 @@ func line(instance string, t time.Time, v float64) string {
 func poll(t *testing.T, c *cloud, col exporters.Collector, out *sink, end time.Time) {
 	t.Helper()
 	for at := noon.Add(5*time.Minute + 17*time.Second); !at.After(end.Add(time.Minute)); at = at.Add(5 * time.Minute) {
-		c.set(at)
+		c.Set(at)
 		if err := col.Collect(t.Context(), at, out); err != nil {
 			t.Fatalf("%s: %v", at, err)
 		}
@@ -223,7 +148,7 @@ func TestEveryCounterOfTheContract(t *testing.T) {
 			for _, p := range k.Parts {
 				parts := append([]string{""}, p.Part...)
 				var want []string
-				for _, name := range c.names(ids, e.Engine, k.Key) {
+				for _, name := range names(c, ids, e.Engine, k.Key) {
 					if slices.ContainsFunc(parts, func(n string) bool { return strings.EqualFold(n, name) }) {
 						want = append(want, truth(c, ids, e.Engine, k.Key, name, p.Scale, noon, noon.Add(35*time.Minute))...)
 					}
@@ -264,7 +189,7 @@ func TestEveryCounterOfTheContract(t *testing.T) {
 }
 
 // names are the parts that the simulator gives a key of an engine.
-func (c *cloud) names(ids map[string]string, engine, key string) []string {
+func names(c *cloud, ids map[string]string, engine, key string) []string {
 	for id, e := range ids {
 		if e == engine {
 			var out []string
@@ -308,7 +233,7 @@ func TestLatePointsAndFailuresLoseNothing(t *testing.T) {
 	out := &sink{}
 	failed := 0
 	for at := noon.Add(5*time.Minute + 17*time.Second); at.Before(noon.Add(61 * time.Minute)); at = at.Add(5 * time.Minute) {
-		c.set(at)
+		c.Set(at)
 		if col.Collect(t.Context(), at, out) != nil {
 			failed++
 		}
@@ -396,10 +321,10 @@ func TestSlowQueriesAreCountedBySlot(t *testing.T) {
 func TestSlowQueriesAreCaughtUp(t *testing.T) {
 	c := newCloud(t, 1)
 	id := c.Instances(rds)[0]
-	c.set(noon.Add(17 * time.Second))
+	c.Set(noon.Add(17 * time.Second))
 	out := &sink{}
 	a := account(t, c, resumeAt(noon.Add(-10*time.Hour)), nil, nil)
-	if err := collector(t, a, "rds-slow-log").Collect(t.Context(), c.clock(), out); err != nil {
+	if err := collector(t, a, "rds-slow-log").Collect(t.Context(), c.Now(), out); err != nil {
 		t.Fatal(err)
 	}
 	var want []string

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,6 +14,9 @@ import (
 	"watchkeeper/exporters/aliyun"
 	"watchkeeper/exporters/aliyun/catalog"
 	"watchkeeper/exporters/aliyun/cdn"
+	"watchkeeper/exporters/aliyun/cost"
+	"watchkeeper/exporters/aliyun/events"
+	"watchkeeper/exporters/aliyun/inventory"
 	"watchkeeper/exporters/aliyun/performance"
 )
 
@@ -20,7 +24,7 @@ import (
 const maxLivePages = 4096
 
 // Live asks the accounts how much they hold: one round of metric queries, which
-// count for the quota, and the lists of databases and domains.
+// count for the quota, and of each list.
 func Live(ctx context.Context, accounts []*aliyun.Account, now time.Time) (SizesFunc, error) {
 	sizes := map[[2]string]Sizes{}
 	for _, a := range accounts {
@@ -29,14 +33,14 @@ func Live(ctx context.Context, accounts []*aliyun.Account, now time.Time) (Sizes
 			if err != nil {
 				return nil, fmt.Errorf("account %q: %w", a.Name(), err)
 			}
-			sizes[[2]string{a.Name(), region}] = s
+			sizes[[2]string{a.Name(), region}] = *s
 		}
 	}
 	return func(account, region string) Sizes { return sizes[[2]string{account, region}] }, nil
 }
 
-func live(ctx context.Context, a *aliyun.Account, region string, first bool, now time.Time) (Sizes, error) {
-	s := Sizes{Resources: map[string]int{}, Series: map[string]int{}}
+func live(ctx context.Context, a *aliyun.Account, region string, first bool, now time.Time) (*Sizes, error) {
+	s := empty()
 	for _, m := range a.Collected() {
 		if m.Scope == catalog.Global && !first {
 			continue
@@ -67,7 +71,42 @@ func live(ctx context.Context, a *aliyun.Account, region string, first bool, now
 		}
 		s.Resources["cdn"] = n
 	}
-	return s, nil
+	return s, liveLists(ctx, a, region, first, now, s)
+}
+
+// liveLists measures what is listed beside metrics: the inventory, events, bills.
+func liveLists(ctx context.Context, a *aliyun.Account, region string, first bool, now time.Time, s *Sizes) error {
+	products, err := inventory.Listed(a.Config())
+	if err != nil {
+		return err
+	}
+	for _, p := range products {
+		if inventory.Global(p) && !first {
+			continue
+		}
+		l, err := inventory.Measure(ctx, a.Client(), p, region)
+		if err != nil && !errors.Is(err, aliyun.ErrForbidden) { // the call is made and refused
+			return fmt.Errorf("inventory of %s: %w", p, err)
+		}
+		s.take(p, l)
+	}
+	e, err := events.Measure(ctx, a, region)
+	if err != nil {
+		return fmt.Errorf("events: %w", err)
+	}
+	s.Events = &e
+	if !first {
+		return nil
+	}
+	b, err := cost.Measure(ctx, a, now)
+	if errors.Is(err, aliyun.ErrForbidden) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("bills: %w", err)
+	}
+	s.Bills = &b
+	return nil
 }
 
 // count pages through the points of one poll.
@@ -76,7 +115,7 @@ func count(ctx context.Context, a *aliyun.Account, region string, m catalog.Metr
 	end := now.Truncate(time.Minute)
 	q := aliyun.MetricQuery{
 		Region: region, Namespace: m.Namespace, Metric: m.Metric, Period: m.Period(), Length: aliyun.MaxPoints,
-		Start: end.Add(-cfg.IntervalOf(m.Lane) - time.Duration(cfg.Overlap)), End: end,
+		Start: end.Add(-cfg.WholeWindow(m)), End: end,
 	}
 	keys, instances := map[string]bool{}, map[string]bool{}
 	read := 0

@@ -4,36 +4,20 @@ package plan
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
-	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"watchkeeper/exporters/aliyun"
 	"watchkeeper/exporters/aliyun/catalog"
-	"watchkeeper/exporters/aliyun/cdn"
+	"watchkeeper/exporters/aliyun/events"
 	"watchkeeper/exporters/aliyun/performance"
 )
 
 // Month is the length of a month in plans.
 const Month = 30 * 24 * time.Hour
 
-// perDimension is how many series a resource is taken to have for each
-// dimension beside its own id (disks, listeners, nodes), when nobody says.
-const perDimension = 2
-
-// Sizes says how much an account holds in one region; of global products, in all.
-type Sizes struct {
-	// Resources by product of the catalogue.
-	Resources map[string]int
-	// Series of single metrics, by NAMESPACE/METRICNAME or MetricName. Default: one for each resource, and
-	// perDimension times as many for each further dimension.
-	Series map[string]int
-}
-
-// Row is what one metric, or one API that is called for each resource, costs.
+// Row is what one metric, or one API of a collector, costs.
 type Row struct {
 	Account string `json:"account"`
 	Region  string `json:"region"` // global: once for the account
@@ -49,10 +33,22 @@ type Row struct {
 	Series    int `json:"series"`
 	// Calls of one round, pages of 1440 points each.
 	Calls int `json:"calls_per_round"`
+	// Of LateEvery rounds one looks back further for late points, by LateCalls.
+	// Zero: all rounds are alike.
+	LateCalls int `json:"late_calls_per_round,omitempty"`
+	LateEvery int `json:"late_round_every,omitempty"`
 	// MonthCalls are those of 30 days.
 	MonthCalls int64 `json:"calls_per_month"`
 	// Counts tells that the calls use up the free quota of the month.
 	Counts bool `json:"counts_for_quota"`
+}
+
+// PerRound is how many calls a round takes in the mean.
+func (r Row) PerRound() float64 {
+	if r.LateEvery == 0 {
+		return float64(r.Calls)
+	}
+	return float64(r.Calls*(r.LateEvery-1)+r.LateCalls) / float64(r.LateEvery)
 }
 
 // Total is what an account costs.
@@ -110,7 +106,7 @@ func New(accounts []*aliyun.Account, sizes SizesFunc) (Plan, error) {
 	}
 	p.Notes = []string{
 		"a month is 30 days; points that come late or never are taken to be there, so fewer calls may be made",
-		"lists of resources, events and bills are not in the plan; of them only the list of OSS buckets counts for the quota, a call for each region and inventory_interval",
+		"not in the plan: the history read at the first contact and after outages, retries, pages of events and changes beyond the first",
 	}
 	return p, nil
 }
@@ -134,105 +130,16 @@ func account(a *aliyun.Account, sizes SizesFunc) ([]Row, error) {
 		if i == 0 {
 			rows = append(rows, domains(a, size)...)
 		}
-	}
-	return rows, nil
-}
-
-func metric(a *aliyun.Account, region string, m catalog.Metric, size Sizes) Row {
-	cfg := a.Config()
-	if m.Scope == catalog.Global {
-		region = string(catalog.Global)
-	}
-	resources := size.Resources[m.Product]
-	series, known := size.Series[m.Key()]
-	if !known {
-		series, known = size.Series[m.Metric]
-	}
-	if !known {
-		series = resources
-		for range len(m.Dimensions) - 1 {
-			series *= perDimension
+		listed, err := lists(a, region, i == 0, size)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, listed...)
+		for _, r := range events.Rounds(cfg, i == 0, size.events()) {
+			rows = append(rows, round(a, region, "events", 0, r))
 		}
 	}
-	r := Row{
-		Account: a.Name(), Region: region, Product: m.Product, API: "Cms.DescribeMetricList", Metric: m.Metric, Name: m.Name, Lane: string(m.Lane),
-		Resources: resources, Series: series, Calls: cfg.CallsPerPoll(m, series), Counts: true,
-	}
-	return r.every(cfg.IntervalOf(m.Lane))
-}
-
-func (r Row) every(interval time.Duration) Row {
-	r.Interval = int(interval.Seconds())
-	r.MonthCalls = int64(math.Ceil(float64(r.Calls) * Month.Seconds() / interval.Seconds()))
-	return r
-}
-
-// databases are the calls for each RDS instance. Which engines there are is
-// known by the sizes "rds-MySQL" …; without them all are taken for MySQL.
-func databases(a *aliyun.Account, region string, size Sizes, keys *performance.Keys) []Row {
-	cfg := a.Config()
-	if cfg.Performance.Off || !slices.Contains(cfg.Products, "rds") {
-		return nil
-	}
-	n := size.Resources["rds"]
-	engines := map[string]int{}
-	for _, e := range keys.Engines {
-		if of, ok := size.Resources["rds-"+strings.ToLower(e.Engine)]; ok {
-			engines[e.Engine] = of
-		}
-	}
-	if len(engines) == 0 {
-		engines["MySQL"] = n
-	}
-	counters, logs, logged, known := 0, 0, 0, 0
-	for name, of := range engines {
-		e, ok := keys.Engine(name)
-		if !ok {
-			continue
-		}
-		known += of
-		counters += of * e.Calls()
-		if e.SlowLog {
-			logs, logged = logs+of, logged+of
-		}
-	}
-	row := Row{Account: a.Name(), Region: region, Product: "rds"}
-	list := max((n+performance.PageSize-1)/performance.PageSize, 1)
-	var rows []Row
-	add := func(api string, resources, calls int) {
-		r := row
-		r.API, r.Resources, r.Calls = api, resources, calls
-		rows = append(rows, r.every(time.Duration(cfg.Performance.Interval)))
-	}
-	add("Rds.DescribeDBInstancePerformance", known, counters)
-	lists := 1
-	if !cfg.Performance.SlowLogOff {
-		add("Rds.DescribeSlowLogRecords", logged, logs)
-		lists = 2
-	}
-	add("Rds.DescribeDBInstances", n, lists*list)
-	return rows
-}
-
-// domains are the calls for each CDN domain.
-func domains(a *aliyun.Account, size Sizes) []Row {
-	cfg := a.Config()
-	if cfg.CDNRequests.Off || !slices.Contains(cfg.Products, "cdn") {
-		return nil
-	}
-	n := size.Resources["cdn"]
-	var rows []Row
-	for _, of := range []struct {
-		api   string
-		calls int
-	}{
-		{"Cdn.DescribeDomainHttpCodeData", n}, {"Cdn.DescribeDomainSrcHttpCodeData", n},
-		{"Cdn.DescribeUserDomains", max((n+cdn.PageSize-1)/cdn.PageSize, 1)},
-	} {
-		r := Row{Account: a.Name(), Region: string(catalog.Global), Product: "cdn", API: of.api, Resources: n, Calls: of.calls}
-		rows = append(rows, r.every(time.Duration(cfg.CDNRequests.Interval)))
-	}
-	return rows
+	return append(rows, bills(a, sizes)...), nil
 }
 
 func total(a *aliyun.Account, rows []Row) Total {
@@ -241,16 +148,16 @@ func total(a *aliyun.Account, rows []Row) Total {
 	var d aliyun.Demand
 	for _, r := range rows {
 		t.Calls += r.MonthCalls
-		perSecond := float64(r.Calls) / float64(r.Interval)
+		perSecond := r.PerRound() / float64(r.Interval)
 		if r.Counts {
 			t.CountedCalls += r.MonthCalls
-			d.Add(catalog.Lane(r.Lane), perSecond, float64(r.Calls)/time.Duration(a.Config().Interval).Seconds())
+			d.Add(catalog.Lane(r.Lane), perSecond, r.PerRound()/time.Duration(a.Config().Interval).Seconds())
 		}
 		if rates[r.API] == nil {
 			rates[r.API] = &APIRate{API: r.API, Limit: a.Config().Rate(r.API)}
 		}
 		rates[r.API].Mean += perSecond
-		rates[r.API].Peak += float64(r.Calls)
+		rates[r.API].Peak += float64(max(r.Calls, r.LateCalls))
 	}
 	t.Cut = d.Level(t.Limit).String()
 	for _, api := range slices.Sorted(maps.Keys(rates)) {
@@ -267,27 +174,4 @@ func (p Plan) Sort() {
 	slices.SortStableFunc(p.Rows, func(a, b Row) int {
 		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(b.MonthCalls, a.MonthCalls), cmp.Compare(a.Region, b.Region), cmp.Compare(a.Name, b.Name))
 	})
-}
-
-// ParseSizes reads ecs=200,rds=10 and metric:diskusage_utilization=650. known
-// are the products that there may be.
-func ParseSizes(texts []string, known []string) (Sizes, error) {
-	s := Sizes{Resources: map[string]int{}, Series: map[string]int{}}
-	for _, text := range texts {
-		name, value, ok := strings.Cut(text, "=")
-		var n int
-		if _, err := fmt.Sscanf(value+"\n", "%d\n", &n); !ok || err != nil || n < 0 {
-			return s, fmt.Errorf("%q: want PRODUCT=NUMBER, such as ecs=200", text)
-		}
-		if metric, ok := strings.CutPrefix(name, "metric:"); ok {
-			s.Series[metric] = n
-			continue
-		}
-		base, _, _ := strings.Cut(name, "-")
-		if !slices.Contains(known, name) && !(base == "rds" && slices.Contains(known, base)) {
-			return s, fmt.Errorf("%q: no product %q; there are %s", text, name, strings.Join(known, ", "))
-		}
-		s.Resources[name] = n
-	}
-	return s, nil
 }

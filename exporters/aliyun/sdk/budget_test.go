@@ -12,13 +12,13 @@ import (
 func TestTheQuotaIsKept(t *testing.T) {
 	const quota = 60
 	c := newCloud(t, nil)
-	a := account(t, c.address, resumeAt(noon), func(cfg *aliyun.AccountConfig) { cfg.CallsPerMonth = quota })
+	a := account(t, c.Address, resumeAt(noon), func(cfg *aliyun.AccountConfig) { cfg.CallsPerMonth = quota })
 	jobs := a.Jobs()
 	out := &sink{}
 	for n := 1; n <= 10; n++ {
-		c.set(noon.Add(time.Duration(5*n)*time.Minute + 17*time.Second))
+		c.Set(noon.Add(time.Duration(5*n)*time.Minute + 17*time.Second))
 		for _, j := range jobs {
-			if err := j.Collector.Collect(t.Context(), c.clock(), out); err != nil {
+			if err := j.Collector.Collect(t.Context(), c.Now(), out); err != nil {
 				t.Fatalf("round %d, %s: %v", n, j.Collector.Source().Name, err)
 			}
 		}
@@ -31,7 +31,7 @@ func TestTheQuotaIsKept(t *testing.T) {
 		t.Errorf("%d calls for %d collectors: not even the first round was made", made, len(jobs))
 	}
 	level := 0.0
-	for _, b := range out.batches {
+	for _, b := range out.Batches() {
 		for _, x := range b.Samples {
 			if x.Labels.Get("__name__") == aliyun.MetricDegradeLevel {
 				level = x.V

@@ -16,7 +16,7 @@ import (
 
 func TestDoSpeaksBothStyles(t *testing.T) {
 	c := newCloud(t, func(cfg *sim.Config) { cfg.Products = map[string]int{"acs_rds_dashboard": 2, "acs_elasticsearch": 3} })
-	client := account(t, c.address, nil, nil).Client()
+	client := account(t, c.Address, nil, nil).Client()
 	body, err := client.Do(t.Context(), aliyun.Request{
 		Product: "Rds", Version: "2014-08-15", Action: "DescribeDBInstances", Region: "cn-hangzhou", Host: "rds.aliyuncs.com",
 		Query: map[string]string{"PageSize": "30"},

@@ -12,14 +12,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/VictoriaMetrics/metrics"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/common/model"
 
 	"watchkeeper/exporters"
 	"watchkeeper/exporters/aliyun"
+	"watchkeeper/exporters/aliyun/aliyuntest"
 	"watchkeeper/exporters/aliyun/inventory"
-	"watchkeeper/exporters/aliyun/sdk"
 	"watchkeeper/internal/sample"
 	sim "watchkeeper/internal/sim/aliyun"
 )
@@ -76,17 +75,17 @@ func values(b sample.Batch, metric string) map[string]float64 {
 
 func TestEveryProductIsListedWhole(t *testing.T) {
 	c := newCloud(t, wholeEstate)
-	cols := lists(t, account(t, c.address, nil, listEverything))
+	cols := lists(t, account(t, c.Address, nil, listEverything))
 	if len(cols) != len(estate) {
 		t.Fatalf("lists %v", slices.Sorted(maps.Keys(cols)))
 	}
 	for product, col := range cols {
 		out := &sink{}
-		if err := col.Collect(t.Context(), c.clock(), out); err != nil {
+		if err := col.Collect(t.Context(), c.Now(), out); err != nil {
 			t.Errorf("%s: %v", product, err)
 			continue
 		}
-		b := out.batches[0]
+		b := out.Batches()[0]
 		ids := c.Instances(estate[product].namespace)
 		slices.Sort(ids)
 		seen := values(b, "aliyun_resource_first_seen_timestamp_seconds")
@@ -94,7 +93,7 @@ func TestEveryProductIsListedWhole(t *testing.T) {
 			t.Errorf("%s: %s", product, diff)
 		}
 		for id, at := range seen {
-			if at != float64(c.clock().Unix()) {
+			if at != float64(c.Now().Unix()) {
 				t.Errorf("%s: %s first seen %v", product, id, at)
 			}
 		}
@@ -166,18 +165,18 @@ func TestListsWithWrongTypesAreTheSame(t *testing.T) {
 	c := newCloud(t, wholeEstate)
 	read := func() map[string][]string {
 		out := map[string][]string{}
-		for product, col := range lists(t, account(t, c.address, nil, listEverything)) {
+		for product, col := range lists(t, account(t, c.Address, nil, listEverything)) {
 			s := &sink{}
-			if err := col.Collect(t.Context(), c.clock(), s); err != nil {
+			if err := col.Collect(t.Context(), c.Now(), s); err != nil {
 				t.Errorf("%s: %v", product, err)
 				continue
 			}
-			out[product] = texts(s.batches[0])
+			out[product] = texts(s.Batches()[0])
 		}
 		return out
 	}
 	want := read()
-	c.inject(t, sim.Outage{Kind: sim.WrongTypes})
+	c.Hit(t, sim.Outage{Kind: sim.WrongTypes})
 	if diff := cmp.Diff(want, read()); diff != "" {
 		t.Error(diff)
 	}
@@ -186,20 +185,9 @@ func TestListsWithWrongTypesAreTheSame(t *testing.T) {
 // logged is an account whose lines are kept.
 func logged(t *testing.T, address string, change func(*aliyun.AccountConfig)) (*aliyun.Account, *bytes.Buffer) {
 	t.Helper()
-	cfg := aliyun.AccountConfig{
-		Name: "main", Regions: []string{"cn-hangzhou"}, AccessKeyID: keyID, AccessKeySecret: aliyun.NewSecret(secret),
-		Scheme: "http", Endpoint: address, CallsPerSecond: 100, CallTimeout: model.Duration(5 * time.Second),
-	}
-	change(&cfg)
 	var text bytes.Buffer
-	set := metrics.NewSet()
-	accounts, err := aliyun.New(aliyun.Config{Accounts: []aliyun.AccountConfig{cfg}}, "acme", aliyun.Deps{
-		NewClient: sdk.New, Budgets: aliyun.NewBudgets(set), Metrics: set, Log: slog.New(slog.NewTextHandler(&text, nil)),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return accounts[0], &text
+	a := aliyuntest.Account(t, address, aliyuntest.Options{Config: change, Log: slog.New(slog.NewTextHandler(&text, nil))})
+	return a, &text
 }
 
 // A product that the key may not list leaves the others alone; the list of ECS
@@ -209,7 +197,7 @@ func TestForbiddenProductLeavesTheOthersAlone(t *testing.T) {
 		wholeEstate(cfg)
 		cfg.Keys = append(cfg.Keys, sim.Key{ID: "LTAIsome", Secret: secret, Permissions: []string{"slb:DescribeLoadBalancers", "slb:DescribeLoadBalancerAttribute"}})
 	})
-	a, text := logged(t, c.address, func(cfg *aliyun.AccountConfig) {
+	a, text := logged(t, c.Address, func(cfg *aliyun.AccountConfig) {
 		cfg.AccessKeyID, cfg.Inventory = "LTAIsome", []string{"ecs", "rds", "slb"}
 	})
 	cols := lists(t, a)
@@ -219,12 +207,12 @@ func TestForbiddenProductLeavesTheOthersAlone(t *testing.T) {
 			seen int
 		}{"ecs": {nil, 0}, "rds": {aliyun.ErrForbidden, 0}, "slb": {nil, 110}} {
 			out := &sink{}
-			err := cols[product].Collect(t.Context(), c.clock(), out)
+			err := cols[product].Collect(t.Context(), c.Now(), out)
 			if !errors.Is(err, wants.err) {
 				t.Errorf("%s: %v, want %v", product, err, wants.err)
 			}
-			if err == nil && len(values(out.batches[0], "aliyun_resource_running")) != wants.seen {
-				t.Errorf("%s: %d samples", product, len(out.batches[0].Samples))
+			if err == nil && len(values(out.Batches()[0], "aliyun_resource_running")) != wants.seen {
+				t.Errorf("%s: %d samples", product, len(out.Batches()[0].Samples))
 			}
 		}
 	}
@@ -237,13 +225,13 @@ func TestForbiddenProductLeavesTheOthersAlone(t *testing.T) {
 // the service says something else, and when it has ended.
 func TestWrongKeyIsToldOnce(t *testing.T) {
 	c := newCloud(t, wholeEstate)
-	a, text := logged(t, c.address, func(cfg *aliyun.AccountConfig) {
+	a, text := logged(t, c.Address, func(cfg *aliyun.AccountConfig) {
 		cfg.AccessKeySecret, cfg.Inventory = aliyun.NewSecret("wrong"), inventory.Products()
 	})
 	refused := 0
 	for range 2 {
 		for _, j := range a.Jobs() {
-			switch err := j.Collector.Collect(t.Context(), c.clock(), &sink{}); {
+			switch err := j.Collector.Collect(t.Context(), c.Now(), &sink{}); {
 			case errors.Is(err, aliyun.ErrAuth):
 				refused++
 			case err != nil:
@@ -251,7 +239,7 @@ func TestWrongKeyIsToldOnce(t *testing.T) {
 			}
 		}
 		for product, col := range lists(t, a) {
-			if err := col.Collect(t.Context(), c.clock(), &sink{}); !errors.Is(err, aliyun.ErrAuth) {
+			if err := col.Collect(t.Context(), c.Now(), &sink{}); !errors.Is(err, aliyun.ErrAuth) {
 				t.Errorf("%s: %v", product, err)
 			}
 		}
@@ -265,18 +253,18 @@ func TestWrongKeyIsToldOnce(t *testing.T) {
 func TestResourcesComeAndGo(t *testing.T) {
 	c := newCloud(t, wholeEstate)
 	ecs, rds := c.Instances("acs_ecs_dashboard"), c.Instances("acs_rds_dashboard")
-	c.inject(t, sim.Rename{Instance: ecs[3], Name: "renamed-by-test", At: noon.Add(8 * time.Minute)})
-	c.inject(t, sim.Delete{Instance: ecs[5], At: noon.Add(12 * time.Minute)})
-	c.inject(t, sim.Delete{Instance: rds[4], At: noon.Add(12 * time.Minute)})
-	c.inject(t, sim.Create{Instance: rds[7], At: noon.Add(8 * time.Minute)})
+	c.Hit(t, sim.Rename{Instance: ecs[3], Name: "renamed-by-test", At: noon.Add(8 * time.Minute)})
+	c.Hit(t, sim.Delete{Instance: ecs[5], At: noon.Add(12 * time.Minute)})
+	c.Hit(t, sim.Delete{Instance: rds[4], At: noon.Add(12 * time.Minute)})
+	c.Hit(t, sim.Create{Instance: rds[7], At: noon.Add(8 * time.Minute)})
 
-	a, text := logged(t, c.address, func(cfg *aliyun.AccountConfig) { cfg.Inventory = []string{"ecs", "rds"} })
+	a, text := logged(t, c.Address, func(cfg *aliyun.AccountConfig) { cfg.Inventory = []string{"ecs", "rds"} })
 	cols := lists(t, a)
 	cpu := collector(t, a, cpuSource)
 	listed, points := &sink{}, &sink{}
 	for n := 1; n <= 60; n += 5 {
 		at := noon.Add(time.Duration(n)*time.Minute + 17*time.Second)
-		c.set(at)
+		c.Set(at)
 		for _, x := range []struct {
 			col exporters.Collector
 			out *sink
@@ -287,7 +275,7 @@ func TestResourcesComeAndGo(t *testing.T) {
 		}
 	}
 	reasons := map[string]int{}
-	for _, b := range append(listed.batches, points.batches...) {
+	for _, b := range append(listed.Batches(), points.Batches()...) {
 		for _, e := range b.Ends {
 			reasons[e.Reason+" "+e.Labels.Get("instance")+" "+e.Labels.Get("__name__")]++
 		}
@@ -310,7 +298,7 @@ func TestResourcesComeAndGo(t *testing.T) {
 	if diff := cmp.Diff(want, reasons); diff != "" {
 		t.Error(diff)
 	}
-	newest := values(listed.batches[len(listed.batches)-1], "aliyun_resource_first_seen_timestamp_seconds")
+	newest := values(listed.Batches()[len(listed.Batches())-1], "aliyun_resource_first_seen_timestamp_seconds")
 	if got, want := newest[rds[7]], float64(noon.Add(11*time.Minute+17*time.Second).Unix()); got != want {
 		t.Errorf("new instance first seen %v, want %v", got, want)
 	}
@@ -330,16 +318,16 @@ func TestResourcesComeAndGo(t *testing.T) {
 // Empty lists, as a missing permission gives, end nothing.
 func TestEmptyListsEndNothing(t *testing.T) {
 	c := newCloud(t, wholeEstate)
-	a, text := logged(t, c.address, func(cfg *aliyun.AccountConfig) { cfg.Inventory = []string{"ecs"} })
-	c.inject(t, sim.Outage{When: sim.When{API: "Ecs", From: noon.Add(time.Minute), To: noon.Add(2 * time.Hour)}, Kind: sim.EmptyList})
+	a, text := logged(t, c.Address, func(cfg *aliyun.AccountConfig) { cfg.Inventory = []string{"ecs"} })
+	c.Hit(t, sim.Outage{When: sim.When{API: "Ecs", From: noon.Add(time.Minute), To: noon.Add(2 * time.Hour)}, Kind: sim.EmptyList})
 	col, out := lists(t, a)["ecs"], &sink{}
 	for n := 0; n <= 180; n += 20 {
-		c.set(noon.Add(time.Duration(n) * time.Minute))
-		if err := col.Collect(t.Context(), c.clock(), out); err != nil {
+		c.Set(noon.Add(time.Duration(n) * time.Minute))
+		if err := col.Collect(t.Context(), c.Now(), out); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, b := range out.batches {
+	for _, b := range out.Batches() {
 		if len(b.Ends) > 0 {
 			t.Errorf("ended: %v", b.Ends[0])
 		}
@@ -347,7 +335,7 @@ func TestEmptyListsEndNothing(t *testing.T) {
 	if n := strings.Count(text.String(), "list is empty"); n != 1 {
 		t.Errorf("%d warnings:\n%s", n, text)
 	}
-	if got := len(values(out.batches[len(out.batches)-1], "aliyun_ecs_running")); got != 120 {
+	if got := len(values(out.Batches()[len(out.Batches())-1], "aliyun_ecs_running")); got != 120 {
 		t.Errorf("%d instances in the end", got)
 	}
 }
@@ -357,7 +345,7 @@ func TestEmptyListsEndNothing(t *testing.T) {
 func TestTwentyThousandResources(t *testing.T) {
 	const n = 20_000
 	c := newCloud(t, func(cfg *sim.Config) { cfg.Products = map[string]int{"acs_vpc_eip": n} })
-	col := lists(t, account(t, c.address, nil, func(cfg *aliyun.AccountConfig) {
+	col := lists(t, account(t, c.Address, nil, func(cfg *aliyun.AccountConfig) {
 		cfg.Inventory, cfg.APICallsPerSecond = []string{"eip"}, map[string]float64{"Vpc.DescribeEipAddresses": 1000}
 	}))["eip"]
 	heap := func() uint64 {
@@ -369,10 +357,10 @@ func TestTwentyThousandResources(t *testing.T) {
 	before := heap()
 	count := func() int {
 		out := &sink{}
-		if err := col.Collect(t.Context(), c.clock(), out); err != nil {
+		if err := col.Collect(t.Context(), c.Now(), out); err != nil {
 			t.Fatal(err)
 		}
-		return len(values(out.batches[0], "aliyun_resource_running"))
+		return len(values(out.Batches()[0], "aliyun_resource_running"))
 	}
 	if got := count(); got != n {
 		t.Fatalf("%d resources", got)

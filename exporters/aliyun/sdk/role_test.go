@@ -21,7 +21,7 @@ var regions = aliyun.Request{Product: "Ecs", Version: "2014-05-26", Action: "Des
 // its time costs one refused call and one new session.
 func TestAssumedRoleAndExpiredToken(t *testing.T) {
 	c := newCloud(t, func(cfg *sim.Config) { cfg.RoleExternalID = "acme" })
-	client := account(t, c.address, nil, withRole("acme")).Client()
+	client := account(t, c.Address, nil, withRole("acme")).Client()
 	for range 3 {
 		if _, err := client.Do(t.Context(), regions); err != nil {
 			t.Fatal(err)
@@ -46,7 +46,7 @@ func TestAssumedRoleAndExpiredToken(t *testing.T) {
 
 func TestRoleThatTrustsNobody(t *testing.T) {
 	c := newCloud(t, func(cfg *sim.Config) { cfg.RoleExternalID = "acme" })
-	_, err := account(t, c.address, nil, withRole("other")).Client().Do(t.Context(), regions)
+	_, err := account(t, c.Address, nil, withRole("other")).Client().Do(t.Context(), regions)
 	if !errors.Is(err, aliyun.ErrForbidden) || !strings.Contains(err.Error(), "assume role "+roleARN) || strings.Contains(err.Error(), secret) {
 		t.Errorf("got %v", err)
 	}

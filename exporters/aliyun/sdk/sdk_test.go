@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -16,125 +15,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/VictoriaMetrics/metrics"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/common/model"
 
 	"watchkeeper/exporters"
 	"watchkeeper/exporters/aliyun"
-	"watchkeeper/exporters/aliyun/sdk"
-	"watchkeeper/internal/sample"
 	sim "watchkeeper/internal/sim/aliyun"
 )
-
-const (
-	keyID  = "LTAItestkeyid"
-	secret = "s3cr3t+/=value"
-)
-
-// noon is the simulated account's time when a test begins.
-var noon = time.Date(2026, 11, 21, 4, 0, 0, 0, time.UTC)
-
-// cloud is a simulator on loopback with a clock that the test turns.
-type cloud struct {
-	*sim.Server
-	address string
-
-	mu  sync.Mutex
-	now time.Time // guarded by mu
-}
-
-func (c *cloud) clock() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *cloud) set(t time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = t
-}
-
-func newCloud(t *testing.T, change func(*sim.Config)) *cloud {
-	t.Helper()
-	c := &cloud{now: noon}
-	cfg := sim.Config{Seed: 7, Keys: []sim.Key{{ID: keyID, Secret: secret}}, ECSInstances: 6, Now: c.clock}
-	// Flow control runs on the account's clock, which stands still during a poll.
-	cfg.RateLimits = map[string]float64{"Cms.DescribeMetricList": -1, "Cms": -1, "Ecs": -1}
-	if change != nil {
-		change(&cfg)
-	}
-	server, err := sim.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Server = server
-	listener := httptest.NewServer(server)
-	t.Cleanup(listener.Close)
-	c.address = listener.Listener.Addr().String()
-	return c
-}
-
-func (c *cloud) inject(t *testing.T, f sim.Fault) {
-	t.Helper()
-	if err := c.Inject(f); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// account builds an account through the SDK; change adapts its configuration.
-func account(t *testing.T, address string, resume aliyun.ResumeFunc, change func(*aliyun.AccountConfig)) *aliyun.Account {
-	t.Helper()
-	cfg := aliyun.AccountConfig{
-		Name: "main", Regions: []string{"cn-hangzhou"}, AccessKeyID: keyID, AccessKeySecret: aliyun.NewSecret(secret),
-		Scheme: "http", Endpoint: address, CallsPerSecond: 100, CallTimeout: model.Duration(5 * time.Second),
-	}
-	if change != nil {
-		change(&cfg)
-	}
-	set := metrics.NewSet()
-	accounts, err := aliyun.New(aliyun.Config{Accounts: []aliyun.AccountConfig{cfg}}, "acme", aliyun.Deps{
-		NewClient: sdk.New, Budgets: aliyun.NewBudgets(set), Resume: resume, Metrics: set, Log: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return accounts[0]
-}
-
-// collector picks the account's job whose source ends with name.
-func collector(t *testing.T, a *aliyun.Account, name string) exporters.Collector {
-	t.Helper()
-	for _, j := range a.Jobs() {
-		if strings.HasSuffix(j.Collector.Source().Name, name) {
-			return j.Collector
-		}
-	}
-	t.Fatalf("no source ends with %s", name)
-	return nil
-}
-
-// sink collects what is delivered.
-type sink struct {
-	mu      sync.Mutex
-	batches []sample.Batch // guarded by mu
-}
-
-func (s *sink) Append(ctx context.Context, b sample.Batch) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.batches = append(s.batches, b)
-	return ctx.Err()
-}
 
 // points lists what was delivered under a metric name, sorted; a point that
 // came twice is there twice.
 func (s *sink) points(metric string) []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	var out []string
-	for _, b := range s.batches {
+	for _, b := range s.Batches() {
 		for _, x := range b.Samples {
 			if x.Labels.Get("__name__") == metric {
 				out = append(out, line(x.Labels.Get("instance"), x.Labels.Get("device"), x.T, x.V))
@@ -150,7 +43,7 @@ func line(instance, device string, t int64, v float64) string {
 }
 
 // published lists the ground truth that can have been seen at now, sorted.
-func (c *cloud) published(metric, statistic string, from, to, now time.Time) []string {
+func (c cloud) published(metric, statistic string, from, to, now time.Time) []string {
 	var out []string
 	for _, instance := range c.Instances("acs_ecs_dashboard") {
 		for _, p := range c.Published(instance, metric, from, to) {
@@ -163,10 +56,6 @@ func (c *cloud) published(metric, statistic string, from, to, now time.Time) []s
 	return out
 }
 
-func resumeAt(t time.Time) aliyun.ResumeFunc {
-	return func(context.Context, sample.Source) (time.Time, bool, error) { return t, true, nil }
-}
-
 const (
 	cpuSource  = "/acs_ecs_dashboard/CPUUtilization"
 	cpuMetric  = "aliyun_ecs_cpu_utilization_percent"
@@ -175,10 +64,10 @@ const (
 )
 
 // poll collects every interval of account time up to end.
-func (c *cloud) poll(t *testing.T, col exporters.Collector, out *sink, interval time.Duration, end time.Time) (failures int) {
+func (c cloud) poll(t *testing.T, col exporters.Collector, out *sink, interval time.Duration, end time.Time) (failures int) {
 	t.Helper()
-	for at := c.clock().Add(interval); !at.After(end); at = at.Add(interval) {
-		c.set(at)
+	for at := c.Now().Add(interval); !at.After(end); at = at.Add(interval) {
+		c.Set(at)
 		if err := col.Collect(t.Context(), at, out); err != nil {
 			failures++
 		}
@@ -195,17 +84,17 @@ func TestNoPublishedPointIsLostOrDoubled(t *testing.T) {
 		{cpuSource, "CPUUtilization", cpuMetric},
 		{diskSource, "diskusage_utilization", diskMetric},
 	} {
-		c.set(noon.Add(17 * time.Second))
+		c.Set(noon.Add(17 * time.Second))
 		out := &sink{}
-		col := collector(t, account(t, c.address, nil, nil), x.source)
-		if err := col.Collect(t.Context(), c.clock(), out); err != nil {
+		col := collector(t, account(t, c.Address, nil, nil), x.source)
+		if err := col.Collect(t.Context(), c.Now(), out); err != nil {
 			t.Fatal(err)
 		}
 		if failures := c.poll(t, col, out, 5*time.Minute, noon.Add(2*time.Hour+time.Minute)); failures > 0 {
 			t.Fatalf("%d polls failed", failures)
 		}
 		// What becomes visible after the last poll cannot have been read.
-		end := c.clock()
+		end := c.Now()
 		want := c.published(x.wire, "Average", noon.Add(-3*time.Hour), end, end)
 		if len(want) < 1000 {
 			t.Fatalf("only %d points published", len(want))
@@ -228,16 +117,16 @@ func TestOutagesAndOddAnswersLoseNothing(t *testing.T) {
 		"too large": {sim.Huge, fails}, "empty list": {sim.EmptyList, answers}, "numbers as text": {sim.WrongTypes, answers},
 	} {
 		c := newCloud(t, nil)
-		c.inject(t, sim.Outage{When: sim.When{API: "Cms", From: noon.Add(20 * time.Minute), To: noon.Add(50 * time.Minute)}, Kind: x.kind})
-		col := collector(t, account(t, c.address, resumeAt(noon), nil), cpuSource)
-		c.set(noon.Add(17 * time.Second))
+		c.Hit(t, sim.Outage{When: sim.When{API: "Cms", From: noon.Add(20 * time.Minute), To: noon.Add(50 * time.Minute)}, Kind: x.kind})
+		col := collector(t, account(t, c.Address, resumeAt(noon), nil), cpuSource)
+		c.Set(noon.Add(17 * time.Second))
 		wg.Go(func() { // the waits between tries are real
 			out := &sink{}
 			failures := c.poll(t, col, out, 30*time.Minute, noon.Add(121*time.Minute))
 			if (failures > 0) != x.want {
 				t.Errorf("%s: %d polls failed, want some: %v", name, failures, x.want)
 			}
-			want := c.published("CPUUtilization", "Average", noon.Add(-20*time.Minute), c.clock(), c.clock())
+			want := c.published("CPUUtilization", "Average", noon.Add(-20*time.Minute), c.Now(), c.Now())
 			if diff := cmp.Diff(want, out.points(cpuMetric)); diff != "" {
 				t.Errorf("%s: %s", name, diff)
 			}
@@ -248,16 +137,16 @@ func TestOutagesAndOddAnswersLoseNothing(t *testing.T) {
 
 func TestThrottledCallIsTriedAgain(t *testing.T) {
 	c := newCloud(t, nil)
-	c.inject(t, sim.Throttle{When: sim.When{API: "Cms.DescribeMetricList", Count: 2}})
-	c.set(noon.Add(10 * time.Minute))
+	c.Hit(t, sim.Throttle{When: sim.When{API: "Cms.DescribeMetricList", Count: 2}})
+	c.Set(noon.Add(10 * time.Minute))
 	out := &sink{}
-	if err := collector(t, account(t, c.address, resumeAt(noon), nil), cpuSource).Collect(t.Context(), c.clock(), out); err != nil {
+	if err := collector(t, account(t, c.Address, resumeAt(noon), nil), cpuSource).Collect(t.Context(), c.Now(), out); err != nil {
 		t.Fatal(err)
 	}
 	if got := c.Calls()["Cms.DescribeMetricList"]; got != 3 {
 		t.Errorf("%d calls, want two refused and one answered", got)
 	}
-	want := c.published("CPUUtilization", "Average", noon.Add(-20*time.Minute), c.clock(), c.clock())
+	want := c.published("CPUUtilization", "Average", noon.Add(-20*time.Minute), c.Now(), c.Now())
 	if diff := cmp.Diff(want, out.points(cpuMetric)); diff != "" {
 		t.Error(diff)
 	}
@@ -265,7 +154,7 @@ func TestThrottledCallIsTriedAgain(t *testing.T) {
 
 func TestExhaustedQuotaIsNotTriedAgain(t *testing.T) {
 	c := newCloud(t, func(cfg *sim.Config) { cfg.QuotaPerMonth = 1 })
-	a := account(t, c.address, nil, nil)
+	a := account(t, c.Address, nil, nil)
 	if err := a.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +183,7 @@ func TestCheckSaysWhatIsWrong(t *testing.T) {
 
 	f := func(change func(*aliyun.AccountConfig), kind error, words ...string) {
 		t.Helper()
-		err := account(t, c.address, nil, change).Check(t.Context())
+		err := account(t, c.Address, nil, change).Check(t.Context())
 		if !errors.Is(err, kind) {
 			t.Errorf("error %v, want %v", err, kind)
 		}
@@ -329,15 +218,15 @@ func TestCheckSaysWhatIsWrong(t *testing.T) {
 
 func TestSlowAnswerEndsWithTheCallTimeoutOrTheContext(t *testing.T) {
 	c := newCloud(t, nil)
-	c.inject(t, sim.Outage{Kind: sim.Slow, Delay: time.Minute})
+	c.Hit(t, sim.Outage{Kind: sim.Slow, Delay: time.Minute})
 	quick := func(cfg *aliyun.AccountConfig) { cfg.CallTimeout = model.Duration(200 * time.Millisecond) }
 	started := time.Now()
-	if err := account(t, c.address, nil, quick).Check(t.Context()); !errors.Is(err, aliyun.ErrUnavailable) || !strings.Contains(err.Error(), "no answer within 200ms") {
+	if err := account(t, c.Address, nil, quick).Check(t.Context()); !errors.Is(err, aliyun.ErrUnavailable) || !strings.Contains(err.Error(), "no answer within 200ms") {
 		t.Errorf("error %v, want the call's time-out", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	if err := account(t, c.address, nil, nil).Check(ctx); !errors.Is(err, context.DeadlineExceeded) {
+	if err := account(t, c.Address, nil, nil).Check(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v, want the context's", err)
 	}
 	if spent := time.Since(started); spent > 20*time.Second {
@@ -361,12 +250,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 }
 
 func TestPanicOfTheSDKIsAnError(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.WriteHeader(http.StatusBadRequest)
-		fmt.Fprint(w, `{"Code":400,"Message":"a number as code makes the SDK panic"}`)
-	}))
-	defer server.Close()
-	if err := account(t, server.Listener.Addr().String(), nil, nil).Check(t.Context()); !errors.Is(err, aliyun.ErrAnswer) {
+	if err := account(t, panicking(t), nil, nil).Check(t.Context()); !errors.Is(err, aliyun.ErrAnswer) {
 		t.Errorf("error %v, want ErrAnswer", err)
 	}
 }
@@ -375,14 +259,14 @@ func TestPanicOfTheSDKIsAnError(t *testing.T) {
 // be touched without a lock (meaningful with -race).
 func TestAllCollectorsAtOnce(t *testing.T) {
 	c := newCloud(t, func(cfg *sim.Config) { cfg.Regions = []string{"cn-hangzhou", "cn-beijing"} })
-	c.set(noon.Add(17 * time.Second))
-	a := account(t, c.address, resumeAt(noon), func(cfg *aliyun.AccountConfig) { cfg.Regions = []string{"cn-hangzhou", "cn-beijing"} })
+	c.Set(noon.Add(17 * time.Second))
+	a := account(t, c.Address, resumeAt(noon), func(cfg *aliyun.AccountConfig) { cfg.Regions = []string{"cn-hangzhou", "cn-beijing"} })
 	out := &sink{}
 	var wg sync.WaitGroup
 	for _, j := range a.Jobs() {
 		wg.Go(func() {
 			for range 3 {
-				if err := j.Collector.Collect(t.Context(), c.clock(), out); err != nil {
+				if err := j.Collector.Collect(t.Context(), c.Now(), out); err != nil {
 					t.Errorf("%s: %v", j.Collector.Source().Name, err)
 				}
 			}

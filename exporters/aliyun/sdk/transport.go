@@ -26,7 +26,10 @@ type transport struct {
 func newTransport(cfg aliyun.ClientConfig) *transport {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
 	dial := dialer.DialContext
-	if cfg.Endpoint != "" {
+	switch {
+	case cfg.Dial != nil:
+		dial = cfg.Dial
+	case cfg.Endpoint != "":
 		dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return dialer.DialContext(ctx, network, cfg.Endpoint)
 		}

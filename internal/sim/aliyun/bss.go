@@ -12,15 +12,14 @@ var bssPaging = paging{number: "PageNum", size: "PageSize", fallback: 20, larges
 // maxBillInstanceIDs bounds the parameter InstanceIDs.
 const maxBillInstanceIDs = 100
 
-// registerBSS: the RAM actions of the bill service have names of their own; those of
-// the bill and the balance are not confirmed.
+// registerBSS: the RAM actions of the bill service have names of their own.
 func registerBSS(s *Server) {
-	add := s.adder(productBSS, bssVersion, "bss")
-	add("QueryAccountBalance", s.queryAccountBalance)
-	add("DescribeInstanceBill", s.describeInstanceBill)
-	s.actions[actionName{bssVersion, "QueryAvailableInstances"}] = action{
-		product: productBSS, name: "QueryAvailableInstances", permission: "bss:DescribeInstances", handle: s.queryAvailableInstances,
+	add := func(name, permission string, handle func(*call) (any, *apiError)) {
+		s.actions[actionName{bssVersion, name}] = action{product: productBSS, name: name, permission: permission, handle: handle}
 	}
+	add("QueryAccountBalance", "bss:DescribeAcccount", s.queryAccountBalance) // spelt so
+	add("DescribeInstanceBill", "bssapi:DescribeInstanceBill", s.describeInstanceBill)
+	add("QueryAvailableInstances", "bss:DescribeInstances", s.queryAvailableInstances)
 }
 
 // billed tells whether a product's resources are instances to the bill service.

@@ -29,6 +29,7 @@ type call struct {
 	header                   http.Header
 	stringToSign             string // ROA only
 	requestID                string
+	permission               string // RAM action
 	key                      Key
 	empty                    bool // a fault asks for an empty list
 }
@@ -172,7 +173,7 @@ func (s *Server) find(c *call) (action, *apiError) {
 		}
 		return action{}, errorf(http.StatusNotFound, "InvalidVersion", "Specified parameter Version is not valid.")
 	}
-	c.product = a.product
+	c.product, c.permission = a.product, a.permission
 	c.api = a.product + "." + a.name
 	if strings.HasSuffix(c.host, ".aliyuncs.com") && !hasAnyPrefix(c.host, hostPrefixes[a.product]) {
 		return action{}, errorf(http.StatusNotFound, "InvalidVersion", "Specified parameter Version is not valid.")

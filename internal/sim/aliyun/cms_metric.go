@@ -23,6 +23,8 @@ func registerCMS(s *Server) {
 	add("DescribeMetricLast", "QueryMetricLast", true, s.describeMetricLast)
 	add("DescribeMetricTop", "QueryMetricTop", true, s.describeMetricTop)
 	add("DescribeMetricData", "QueryMetricData", true, s.describeMetricData)
+	add("Cursor", "Cursor", false, s.openCursor) // its RAM action, and BatchExport's, are not confirmed
+	add("BatchExport", "BatchExport", false, s.batchExport)
 	add("DescribeSystemEventAttribute", "DescribeSystemEventAttribute", false, s.describeSystemEventAttribute)
 	add("DescribeMetricMetaList", "DescribeMetricMetaList", false, s.describeMetricMetaList)
 	add("DescribeProjectMeta", "DescribeProjectMeta", false, s.describeProjectMeta)

@@ -48,6 +48,9 @@ type Config struct {
 	// (UTC+8; the real zone is not documented), all regions and keys together.
 	// Default 1,000,000; negative: no limit.
 	QuotaPerMonth int
+	// HybridCloud is whether the edition is activated that exports points in bulk
+	// (Cursor, BatchExport). Default false: these calls are refused.
+	HybridCloud bool
 	// RateLimits are calls per second by API ("Cms.DescribeMetricList") or product
 	// ("Cms", for each of its other APIs). Entries replace those of
 	// DefaultRateLimits; a negative one switches the limit off. They run on Now: a

@@ -13,6 +13,7 @@ type Request struct {
 	Host       string            // the Host header
 	Region     string            // RegionId, or the region in Host
 	KeyID      string            // "" when not authenticated
+	Permission string            // RAM action that the API needs; "" if unknown
 	Parameters map[string]string // without Signature and SecurityToken
 	Status     int               // 0 when the connection was cut
 	Code       string            // error code, "" on success

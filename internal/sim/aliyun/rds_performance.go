@@ -177,3 +177,13 @@ func (r *resource) performanceStep(width time.Duration) time.Duration {
 	}
 	return coarsest
 }
+
+// PerformanceStep is how far apart the points of an RDS instance stand in an answer to
+// a range of this width; 0 for an unknown instance.
+func (s *Server) PerformanceStep(instance string, width time.Duration) time.Duration {
+	r := s.estate.byID[instance]
+	if r == nil || r.product.namespace != nsRDS {
+		return 0
+	}
+	return r.performanceStep(width)
+}

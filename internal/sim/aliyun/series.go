@@ -158,6 +158,11 @@ type Point struct {
 // time are the points whose PublishedAt is not after it; points that never come are
 // left out. Retention is not applied. Unknown instances and metrics have no points.
 func (s *Server) Published(instance, metricName string, from, to time.Time) []Point {
+	return s.PublishedEvery(time.Minute, instance, metricName, from, to)
+}
+
+// PublishedEvery is Published at another period, a multiple of a minute.
+func (s *Server) PublishedEvery(every time.Duration, instance, metricName string, from, to time.Time) []Point {
 	r := s.estate.byID[instance]
 	if r == nil {
 		return nil
@@ -166,7 +171,7 @@ func (s *Server) Published(instance, metricName string, from, to time.Time) []Po
 	if m == nil {
 		return nil
 	}
-	period := int64(max(m.period, 60))
+	period := max(int64(m.period), int64(every/time.Second), 60)
 	var out []Point
 	for _, values := range m.seriesOf(r) {
 		x := s.newSeries(m, r, values)

@@ -116,7 +116,7 @@ func (s *Server) record(c *call, status int, code string) {
 	}
 	s.journal.record(Request{
 		Time: s.wall(), API: c.api, Host: c.host, Region: c.region, KeyID: c.key.ID,
-		Parameters: params, Status: status, Code: code,
+		Parameters: params, Permission: c.permission, Status: status, Code: code,
 	})
 }
 
