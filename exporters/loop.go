@@ -32,6 +32,7 @@ type loop struct {
 	done   chan struct{}      // closed when run has ended
 
 	lastSuccess unixMilli
+	outcome     lastCheck
 
 	// The rest belongs to the goroutine of run.
 	last time.Time   // time of the last check; zero before the first
@@ -81,6 +82,7 @@ func (l *loop) check(ctx context.Context, at, now time.Time) {
 	}
 	if l.stillHung() {
 		l.m.skipped[skippedHung].Inc()
+		l.outcome.set(at, 0, errHung)
 		l.appendDown(ctx, at)
 		return
 	}
@@ -104,15 +106,19 @@ func (l *loop) collect(ctx context.Context, at time.Time) {
 	if ctx.Err() != nil {
 		return // stopped, which is nobody's failure
 	}
+	took := time.Since(started)
 	l.m.collections.Inc()
-	l.m.duration.Update(time.Since(started).Seconds())
+	l.m.duration.Update(took.Seconds())
 	switch {
 	case !returned:
 		l.hung = run
+		l.outcome.set(at, took, errHung)
 		l.failed(failureHung, "abandoned after its time-out", nil)
 	case run.err != nil:
+		l.outcome.set(at, took, run.err)
 		l.failed(failureOf(run.err, sinkErr, runCtx.Err()), "failed", run.err)
 	default:
+		l.outcome.set(at, took, nil)
 		l.succeeded(at)
 		return
 	}

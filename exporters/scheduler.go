@@ -27,6 +27,7 @@ type Scheduler struct {
 	mu      sync.Mutex
 	running bool                  // Run has begun
 	initial map[sample.Source]Job // jobs applied before Run
+	listed  []*loop               // those that run, for Status
 
 	// The rest belongs to the goroutine of Run.
 	loops map[sample.Source]*loop
@@ -121,6 +122,7 @@ func (s *Scheduler) reconcile(ctx context.Context, jobs map[sample.Source]Job) {
 			s.loops[source] = s.start(ctx, source, job)
 		}
 	}
+	s.list()
 }
 
 func (s *Scheduler) start(ctx context.Context, source sample.Source, job Job) *loop {

@@ -2,11 +2,16 @@ package probe
 
 import (
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
 	"log/slog"
 	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -63,6 +68,90 @@ func BenchmarkMinute(b *testing.B) {
 			b.ReportMetric(float64(spent.Microseconds())/float64(b.N)/targets, "cpu-µs/probe")
 		})
 	}
+}
+
+// serverEnv makes a child process of the benchmarks a server.
+const serverEnv = "WATCHKEEPER_PROBE_BENCHMARK_SERVER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(serverEnv) == "" {
+		os.Exit(m.Run())
+	}
+	s := httptest.NewUnstartedServer(respond(200, "hello, world"))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	fmt.Println(s.URL)
+	_, _ = io.Copy(io.Discard, os.Stdin) // until the parent has ended
+}
+
+// BenchmarkHTTPS tells what a probe costs on this side alone, the server being
+// another process, and what of it the least that there is costs: a connection and
+// a TLS handshake of Go, without resumption and without verification.
+// Run: go test ./exporters/probe -run - -bench HTTPS
+func BenchmarkHTTPS(b *testing.B) {
+	child := exec.CommandContext(b.Context(), os.Args[0])
+	child.Env = append(os.Environ(), serverEnv+"=1")
+	in, err := child.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out, err := child.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		b.Fatal(err)
+	}
+	defer func() { in.Close(); _ = child.Wait() }()
+	var url string
+	if _, err := fmt.Fscan(out, &url); err != nil {
+		b.Fatal(err)
+	}
+	pair := httptest.NewTLSServer(nil) // whose certificate the child's is
+	pair.Close()
+	roots := writeCertificate(b, pair.Certificate())
+	probe := func(t TLS) func(*testing.B) {
+		p, err := newHTTPProber(Target{URL: URL(url), HTTP: HTTP{TLS: t}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return func(b *testing.B) {
+			if r := p.probe(b.Context()); r.code != OK {
+				b.Fatal(r.code, r.err)
+			}
+		}
+	}
+	handshake := func(b *testing.B) {
+		c, err := tls.Dial("tcp", strings.TrimPrefix(url, "https://"), &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			b.Fatal(err)
+		}
+		c.Close()
+	}
+	for _, x := range []struct {
+		name string
+		f    func(*testing.B)
+	}{{"handshake", handshake}, {"unverified", probe(TLS{InsecureSkipVerify: true})}, {"verified", probe(TLS{CAFile: roots})}} {
+		b.Run(x.name, func(b *testing.B) {
+			b.ReportAllocs()
+			before := processCPU(b)
+			for b.Loop() {
+				x.f(b)
+			}
+			spent := processCPU(b) - before
+			b.ReportMetric(float64(spent.Microseconds())/float64(b.N), "cpu-µs/op")
+		})
+	}
+}
+
+func writeCertificate(b *testing.B, c *x509.Certificate) (file string) {
+	b.Helper()
+	file = filepath.Join(b.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	return file
 }
 
 // count counts the delivered codes.

@@ -39,48 +39,56 @@ func page(t *testing.T, text string) []sample.Sample {
 	}
 }
 
-// Each product's file holds two scrapes of an exporter and what the contract
-// says of the second.
+// Each product's file, or files where it has several exporters, holds two
+// scrapes of an exporter and what the contract says of the second.
 func TestAliases(t *testing.T) {
 	tr := newTranslator(Aliases())
-	for product := range Aliases() {
-		t.Run(product, func(t *testing.T) {
-			b, err := os.ReadFile(filepath.Join("testdata", product+".txt"))
-			if err != nil {
-				t.Fatal(err)
+	for product, aliases := range Aliases() {
+		more, err := filepath.Glob(filepath.Join("testdata", product+"-*.txt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		works := map[string]bool{}
+		for _, file := range append(more, filepath.Join("testdata", product+".txt")) {
+			t.Run(filepath.Base(file), func(t *testing.T) { translates(t, tr, product, file, works) })
+		}
+		for _, a := range aliases {
+			if !works[a.Metric] {
+				t.Errorf("%s: nothing shows that %s works", product, a.Metric)
 			}
-			parts := strings.Split(string(b), "----\n")
-			if len(parts) != 3 {
-				t.Fatalf("%d parts, want two scrapes and what they mean", len(parts))
-			}
-			v, h := tr.products[product], history{}
-			h.add(v, page(t, parts[0]), 1_000_000)
-			h.add(v, page(t, parts[1]), 1_030_000)
-			id := labels.FromStrings("product", product, "instance", "one")
-			got, err := tr.translate(t.Context(), v, h, id, 1_030_000)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var lines []string
-			metrics := map[string]bool{}
-			for _, s := range got {
-				if s.Labels.Get("instance") != "one" || s.Labels.Get("product") != product || s.Labels.Has("job") || s.T != 1_030_000 {
-					t.Errorf("identity: %+v", s)
-				}
-				metrics[s.Labels.Get("__name__")] = true
-				l := labels.NewBuilder(s.Labels).Del("instance", "product").Labels()
-				lines = append(lines, fmt.Sprintf("%s %.6g", l, math.Round(s.V*1e6)/1e6))
-			}
-			slices.Sort(lines)
-			if d := strings.Join(lines, "\n") + "\n"; d != parts[2] {
-				t.Errorf("got\n%swant\n%s", d, parts[2])
-			}
-			for _, a := range Aliases()[product] {
-				if !metrics[a.Metric] {
-					t.Errorf("nothing shows that %s works", a.Metric)
-				}
-			}
-		})
+		}
+	}
+}
+
+func translates(t *testing.T, tr *translator, product, file string, works map[string]bool) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(string(b), "----\n")
+	if len(parts) != 3 {
+		t.Fatalf("%d parts, want two scrapes and what they mean", len(parts))
+	}
+	v, h := tr.products[product], history{}
+	h.add(v, page(t, parts[0]), 1_000_000)
+	h.add(v, page(t, parts[1]), 1_030_000)
+	id := labels.FromStrings("product", product, "instance", "one")
+	got, err := tr.translate(t.Context(), v, h, id, 1_030_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, s := range got {
+		if s.Labels.Get("instance") != "one" || s.Labels.Get("product") != product || s.Labels.Has("job") || s.T != 1_030_000 {
+			t.Errorf("identity: %+v", s)
+		}
+		works[s.Labels.Get("__name__")] = true
+		l := labels.NewBuilder(s.Labels).Del("instance", "product").Labels()
+		lines = append(lines, fmt.Sprintf("%s %.6g", l, math.Round(s.V*1e6)/1e6))
+	}
+	slices.Sort(lines)
+	if d := strings.Join(lines, "\n") + "\n"; d != parts[2] {
+		t.Errorf("got\n%swant\n%s", d, parts[2])
 	}
 }
 

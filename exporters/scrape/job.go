@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/discovery"
+	"github.com/prometheus/prometheus/discovery/targetgroup"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/scrape"
 	"github.com/prometheus/prometheus/storage"
@@ -29,9 +30,11 @@ type job struct {
 	aliases        *translator
 	log            *slog.Logger
 
-	cancel  context.CancelFunc // ends discovery
+	ctx     context.Context    // of discovery
+	cancel  context.CancelFunc // ends it
 	found   *discovery.Manager
 	scrapes *scrape.Manager
+	phaser  phaser
 	running sync.WaitGroup
 
 	mu      sync.Mutex
@@ -60,14 +63,13 @@ func (j *job) revision() string { return j.configured().revision }
 // open makes Prometheus's managers and gives them the configuration; nothing
 // runs yet. Their own metrics stay private: each job would need names of its own.
 func (j *job) open(interval time.Duration) error {
-	var ctx context.Context
-	ctx, j.cancel = context.WithCancel(context.Background())
+	j.ctx, j.cancel = context.WithCancel(context.Background())
 	registry := prometheus.NewRegistry()
 	sd, err := discovery.CreateAndRegisterSDMetrics(registry)
 	if err != nil {
 		return fmt.Errorf("scrape job %q: discovery: %w", j.name, err)
 	}
-	if j.found = discovery.NewManager(ctx, j.log, registry, sd, discovery.Updatert(interval)); j.found == nil {
+	if j.found = discovery.NewManager(j.ctx, j.log, registry, sd, discovery.Updatert(interval)); j.found == nil {
 		return fmt.Errorf("scrape job %q: discovery: not to be made; see the log", j.name)
 	}
 	opts := &scrape.Options{
@@ -76,6 +78,9 @@ func (j *job) open(interval time.Duration) error {
 		DiscoveryReloadOnStartup: true,
 	}
 	if j.scrapes, err = scrape.NewManager(opts, j.log, logging.NewJSONFileLogger, nil, j, registry); err != nil {
+		return fmt.Errorf("scrape job %q: %w", j.name, err)
+	}
+	if j.phaser, err = newPhaser(); err != nil {
 		return fmt.Errorf("scrape job %q: %w", j.name, err)
 	}
 	j.opened = true
@@ -92,7 +97,30 @@ func (j *job) start() {
 	j.mu.Unlock()
 	j.discover(j.configured())
 	j.running.Go(func() { _ = j.found.Run() }) // it returns the cause of its end, ours
-	j.running.Go(func() { _ = j.scrapes.Run(j.found.SyncCh()) })
+	placed := make(chan map[string][]*targetgroup.Group)
+	j.running.Go(func() { j.place(placed) })
+	j.running.Go(func() { _ = j.scrapes.Run(placed) })
+}
+
+// place passes on what discovery finds, each target at a good phase, until
+// discovery ends.
+func (j *job) place(to chan<- map[string][]*targetgroup.Group) {
+	defer close(to)
+	for {
+		select {
+		case <-j.ctx.Done():
+			return
+		case sets, ok := <-j.found.SyncCh():
+			if !ok {
+				return
+			}
+			select {
+			case to <- j.phaser.place(j.configured().config.ScrapeConfigs[0], sets):
+			case <-j.ctx.Done():
+				return
+			}
+		}
+	}
 }
 
 func (j *job) discover(cfg Job) {

@@ -38,7 +38,10 @@ type Deps struct {
 	Acknowledge func(ctx context.Context, id int64, user, comment string) (incident.Acknowledgement, error)
 	// Sources returns the status of every source.
 	Sources func() any
-	Report  Report
+	// Scraped and Collectors are shown as targets.
+	Scraped    Scraped
+	Collectors func() []Collector
+	Report     Report
 	// RuleTools look back at rules over the stored samples.
 	RuleTools RuleTools
 	Coverage  Coverage

@@ -15,7 +15,6 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/rules"
-	"github.com/prometheus/prometheus/scrape"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/util/features"
 	"github.com/prometheus/prometheus/util/notifications"
@@ -38,10 +37,11 @@ const prometheusCompat = "3.15.0"
 // remote write) is served by this package before they are asked.
 func newPrometheus(d Deps, log *slog.Logger) http.Handler {
 	noRules := func(context.Context) v1.RulesRetriever { return nothing{} }
+	shown := targets{Scraped: d.Scraped, collectors: d.Collectors, address: d.ListenAddress}
 	a := v1.NewAPI(
 		d.Engine, d.Store, nil, nil, d.Store,
-		func(context.Context) v1.ScrapePoolsRetriever { return nothing{} },
-		func(context.Context) v1.TargetRetriever { return nothing{} },
+		func(context.Context) v1.ScrapePoolsRetriever { return shown },
+		func(context.Context) v1.TargetRetriever { return shown },
 		func(context.Context) v1.AlertmanagerRetriever { return nothing{} },
 		func() config.Config { return config.DefaultConfig },
 		map[string]string{},
@@ -95,15 +95,10 @@ type Queryable interface {
 type QueryEngine = promql.QueryEngine
 
 // nothing answers for the parts of a Prometheus server that this one lacks:
-// scrape pools, targets, outside Alertmanagers, rules of Prometheus's kind.
+// outside Alertmanagers, rules of Prometheus's kind.
 type nothing struct{}
 
-func (nothing) ScrapePools() []string                                 { return nil }
-func (nothing) TargetsActive() map[string][]*scrape.Target            { return nil }
-func (nothing) TargetsDropped() map[string][]*scrape.Target           { return nil }
-func (nothing) TargetsDroppedCounts() map[string]int                  { return nil }
-func (nothing) ScrapePoolConfig(string) (*config.ScrapeConfig, error) { return nil, nil }
-func (nothing) Alertmanagers() []*url.URL                             { return nil }
-func (nothing) DroppedAlertmanagers() []*url.URL                      { return nil }
-func (nothing) RuleGroups() []*rules.Group                            { return nil }
-func (nothing) AlertingRules() []*rules.AlertingRule                  { return nil }
+func (nothing) Alertmanagers() []*url.URL            { return nil }
+func (nothing) DroppedAlertmanagers() []*url.URL     { return nil }
+func (nothing) RuleGroups() []*rules.Group           { return nil }
+func (nothing) AlertingRules() []*rules.AlertingRule { return nil }

@@ -21,6 +21,7 @@ type alertSeries struct {
 	deliver func(context.Context, sample.Batch) error
 	written map[string]alertSample // what stands in the store, by labels
 	last    time.Time              // of the last full write
+	version int                    // of the alerts in written
 }
 
 type alertSample struct {
@@ -34,6 +35,19 @@ const alertSource = "rules/alerts"
 // rewriteAfter is how often an unchanged alert is written again, well within
 // the look-back of queries.
 const rewriteAfter = time.Minute
+
+// follow writes the engine's alerts when they have changed or are due again.
+func (s *alertSeries) follow(ctx context.Context, e *ruleset.Engine, now time.Time) error {
+	if now.Sub(s.last) < rewriteAfter && e.Version() == s.version {
+		return nil
+	}
+	alerts, version := e.Standing()
+	if err := s.write(ctx, alerts, now); err != nil {
+		return err
+	}
+	s.version = version
+	return nil
+}
 
 // write brings the series up to date at now: changes at once, the rest once a minute.
 func (s *alertSeries) write(ctx context.Context, alerts []ruleset.Alert, now time.Time) error {

@@ -31,6 +31,7 @@ import (
 	"watchkeeper/internal/config"
 	"watchkeeper/internal/datadir"
 	"watchkeeper/internal/ingest"
+	"watchkeeper/internal/remotewrite"
 	"watchkeeper/internal/storage"
 	"watchkeeper/ruleset"
 	"watchkeeper/ruleset/promrules"
@@ -70,6 +71,7 @@ type App struct {
 	pipeline    *Pipeline
 	jobs        *exporters.Scheduler
 	scrapes     *scrape.Manager
+	sendOn      *remotewrite.Manager
 	budgets     *aliyun.Budgets
 	heartbeats  *heartbeat.Registry
 	write       *ingest.Writer
@@ -142,11 +144,18 @@ func New(cfg *config.Config, opts Options) (a *App, err error) {
 		return a, err
 	}
 	to := toRouter{router: a.router, logs: a.verdicts, now: a.now, log: a.log}
-	a.engine, err = ruleset.New(cfg.Rules.Engine, w.groups, a.store, records{a.store.Journal()}, to, a.set, a.log)
+	judge := cfg.Rules.Engine
+	judge.MaxAhead = cfg.Storage.MaxFuture
+	a.engine, err = ruleset.New(judge, w.groups, a.store, records{a.store.Journal()}, to, a.set, a.log)
 	if err != nil {
 		return a, err
 	}
 	a.pipeline = NewPipeline(a.store, a.engine, a.now, a.set, a.log)
+	a.sendOn = remotewrite.New(a.dir.Path(queueFolder), a.set, a.now, a.log)
+	if err := a.sendOn.Apply(w.receivers); err != nil {
+		return a, err
+	}
+	a.pipeline.SendOn = a.sendOn.Append
 	a.plain, err = promrules.New(w.plain, a.ruleQueries, a.store, plainAppender{a.pipeline}, a.notifyPlain, a.set, a.log)
 	if err != nil {
 		return a, err
@@ -227,7 +236,7 @@ func (a *App) buildServers(cfg *config.Config) error {
 		LookbackDelta: lookbackDelta, ListenAddress: a.apiListener.Addr().String(),
 		Version: a.version, Started: a.started,
 		Rules: rulesView{a}, Metadata: metadataView{a}, Incidents: a.router.Incidents(), Acknowledge: a.acknowledge,
-		Sources: func() any { return a.pipeline.Sources() }, Report: a.report, RuleTools: NewRuleTools(a.store, a.rules, a.now), Coverage: a.coverage(),
+		Sources: func() any { return a.pipeline.Sources() }, Scraped: a.scrapes, Collectors: a.collectors, Report: a.report, RuleTools: NewRuleTools(a.store, a.rules, a.now), Coverage: a.coverage(),
 		Write: a.write.HTTP(a.sender), Alertmanager: a.fromKnown(am), Metrics: a.writeMetrics, Ready: a.readiness, Reload: a.Reload,
 	}, a.set, a.log)
 	a.http = &http.Server{
@@ -255,9 +264,11 @@ func (a *App) Run(ctx context.Context) error {
 	g.Go(func() error { return a.budgets.Run(ctx, a.log) })
 	g.Go(func() error { return a.scrapes.Run(ctx) })
 	g.Go(func() error { return a.keepScraped(ctx) })
+	g.Go(func() error { return a.sendOn.Run(ctx) })
 	g.Go(func() error { return a.plain.Run(ctx) })
 	g.Go(func() error { return a.keepTime(ctx) })
 	g.Go(func() error { return a.keepCoverage(ctx) })
+	g.Go(func() error { return a.keepJudging(ctx) })
 	a.setReady(true)
 	a.log.Info("watchkeeper is ready", "url", a.URL(), "data", a.dir.Path(), "rules", countRules(a.rules()))
 	context.AfterFunc(ctx, func() { a.log.Info("stopping") })
@@ -315,9 +326,10 @@ func knownAlerts(ctx context.Context, store *incident.Store, since time.Time) ([
 	return out, nil
 }
 
-// keepTime moves engine time when no batch does.
+// keepTime moves engine time when no batch does: on the second, where the checks
+// stand.
 func (a *App) keepTime(ctx context.Context) error {
-	t := time.NewTicker(tick)
+	t := time.NewTimer(0)
 	defer t.Stop()
 	series := alertSeries{deliver: sink{a.pipeline}.Append}
 	for {
@@ -326,11 +338,12 @@ func (a *App) keepTime(ctx context.Context) error {
 			return nil
 		case <-t.C:
 			now := a.now()
+			t.Reset(now.Truncate(tick).Add(tick).Sub(now))
 			if err := a.pipeline.Tick(ctx, now); err != nil && ctx.Err() == nil {
 				a.log.Error("judging waits", "err", err)
 			}
 			a.changeOverrides(ctx, now)
-			if err := series.write(ctx, a.engine.Alerts(), now); err != nil && ctx.Err() == nil {
+			if err := series.follow(ctx, a.engine, now); err != nil && ctx.Err() == nil {
 				a.log.Warn("alerts are not written as series; judging goes on", "err", err)
 			}
 		}
@@ -383,6 +396,9 @@ func (a *App) Close() error {
 	closeListener(a.ingestListener)
 	if a.scrapes != nil {
 		errs = append(errs, a.scrapes.Apply(nil)) // of an App that never ran
+	}
+	if a.sendOn != nil {
+		errs = append(errs, a.sendOn.Close())
 	}
 	if a.verdicts != nil {
 		errs = append(errs, a.verdicts.Close())

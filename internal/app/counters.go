@@ -3,12 +3,16 @@ package app
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/VictoriaMetrics/metrics"
 
 	"watchkeeper/exporters"
 	"watchkeeper/exporters/aliyun"
 	"watchkeeper/exporters/aliyun/cdn"
+	"watchkeeper/exporters/aliyun/cost"
+	"watchkeeper/exporters/aliyun/events"
+	"watchkeeper/exporters/aliyun/inventory"
 	"watchkeeper/exporters/aliyun/performance"
 	"watchkeeper/exporters/aliyun/sdk"
 	"watchkeeper/internal/config"
@@ -17,14 +21,17 @@ import (
 // callsFile holds the calls of the month of every account, in the data folder.
 const callsFile = "aliyun-calls.json"
 
-// counterJobs makes the collectors of what products tell beside CloudMonitor:
-// RDS' counters and slow queries, CDN requests by status.
-func counterJobs(a *aliyun.Account) ([]exporters.Job, error) {
-	jobs, err := performance.Jobs(a)
+// AccountJobs makes all collectors of an account; recall may be nil.
+func AccountJobs(a *aliyun.Account, recall inventory.RecallFunc) ([]exporters.Job, error) {
+	listed, err := inventory.Jobs(a, recall)
 	if err != nil {
 		return nil, err
 	}
-	return append(jobs, cdn.Jobs(a)...), nil
+	counters, err := performance.Jobs(a)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(a.Jobs(), events.Jobs(a), cost.Jobs(a), listed, counters, cdn.Jobs(a)), nil
 }
 
 // AliyunAccounts builds the accounts of all customers of a configuration, for

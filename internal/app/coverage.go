@@ -13,22 +13,26 @@ import (
 
 // CoverageOf computes the coverage of a store's resources at now. The groups
 // are the rules in force; applied says which of them come from overrides.
-func CoverageOf(ctx context.Context, store *storage.Store, groups []ruleset.Group, applied []override.Applied, now time.Time) (*coverage.Report, error) {
-	return coverage.Compute(ctx, coverage.DefaultConfig(), store, records{store.Journal()}, groups, applied, now)
+func CoverageOf(ctx context.Context, cfg coverage.Config, store *storage.Store, groups []ruleset.Group, applied []override.Applied, now time.Time) (*coverage.Report, error) {
+	return coverage.Compute(ctx, cfg, store, records{store.Journal()}, groups, applied, now)
 }
 
 // coverage answers the API, one request at a time: each reads the newest
 // samples of every series that a rule judges.
 func (a *App) coverage() api.Coverage {
 	alone := make(chan struct{}, 1)
-	return func(ctx context.Context) (any, error) {
+	return func(ctx context.Context, customer string) (any, error) {
 		select {
 		case alone <- struct{}{}:
 			defer func() { <-alone }()
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		return a.coverageNow(ctx)
+		r, err := a.coverageNow(ctx)
+		if err != nil || customer == "" {
+			return r, err
+		}
+		return r.Of(customer), nil
 	}
 }
 
@@ -36,7 +40,7 @@ func (a *App) coverageNow(ctx context.Context) (*coverage.Report, error) {
 	a.mu.Lock()
 	loaded := a.loaded
 	a.mu.Unlock()
-	return CoverageOf(ctx, a.store, loaded.groups, loaded.applied, a.now())
+	return CoverageOf(ctx, loaded.coverage, a.store, loaded.groups, loaded.applied, a.now())
 }
 
 // coverageEvery is how often the coverage is computed for its metrics.
@@ -44,7 +48,7 @@ const coverageEvery = 5 * time.Minute
 
 // keepCoverage keeps the metrics of coverage up to date.
 func (a *App) keepCoverage(ctx context.Context) error {
-	gauges := coverage.NewGauges(a.set)
+	gauges, holes := coverage.NewGauges(a.set), judgingSeries{deliver: sink{a.pipeline}.Append}
 	t := time.NewTicker(coverageEvery)
 	defer t.Stop()
 	for {
@@ -61,5 +65,8 @@ func (a *App) keepCoverage(ctx context.Context) error {
 			continue
 		}
 		gauges.Set(r)
+		if err := holes.writeHoles(ctx, r, a.customers()); err != nil && ctx.Err() == nil {
+			a.log.Warn("holes of the coverage are not written as series", "err", err)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"watchkeeper/exporters/exposition"
 	"watchkeeper/exporters/scrape"
 	"watchkeeper/internal/config"
+	"watchkeeper/internal/remotewrite"
 	"watchkeeper/internal/sample"
 	"watchkeeper/ruleset/contract"
 )
@@ -28,6 +30,7 @@ type Exporter struct {
 	log      *slog.Logger
 	jobs     *exporters.Scheduler
 	scrapes  *scrape.Manager
+	sendOn   *remotewrite.Manager
 	server   *exposition.Server
 	listener net.Listener
 
@@ -48,8 +51,10 @@ func NewExporter(cfg *config.Config, listen string, limits exposition.Config, lo
 	if err != nil {
 		return nil, err
 	}
-	e.jobs = exporters.NewScheduler(page, set, log)
-	e.scrapes = scrape.New(page, set, log)
+	e.sendOn = remotewrite.New(filepath.Join(cfg.DataDir, exporterStateFolder, queueFolder), set, time.Now, log)
+	to := sendOnSink{senders: e.sendOn, next: page, log: log}
+	e.jobs = exporters.NewScheduler(to, set, log)
+	e.scrapes = scrape.New(to, set, log)
 	if err := e.apply(cfg); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
@@ -70,6 +75,10 @@ func (e *Exporter) apply(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
+	to, err := receivers(cfg)
+	if err != nil {
+		return err
+	}
 	// The scheduler refuses before it changes anything; what follows it cannot.
 	if err := e.scrapes.Apply(scrapes); err != nil {
 		return err
@@ -80,6 +89,9 @@ func (e *Exporter) apply(cfg *config.Config) error {
 			perr = e.scrapes.Apply(before)
 		}
 		return errors.Join(err, perr)
+	}
+	if err := e.sendOn.Apply(to); err != nil {
+		return err // of the disk: everything else is as configured now
 	}
 	e.builder.mu.Lock()
 	e.builder.cfg = cfg
@@ -111,6 +123,7 @@ func (e *Exporter) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return e.jobs.Run(ctx) })
 	g.Go(func() error { return e.scrapes.Run(ctx) })
+	g.Go(func() error { return e.sendOn.Run(ctx) })
 	g.Go(func() error { return e.server.Serve(ctx, e.listener) })
 	e.log.Info("exporter is ready", "url", e.URL())
 	context.AfterFunc(ctx, func() { e.log.Info("stopping") })
@@ -141,7 +154,7 @@ func (e *Exporter) Reload() error {
 
 // Close gives back what NewExporter took. Call it after Run has returned.
 func (e *Exporter) Close() error {
-	err := e.scrapes.Apply(nil) // of an exporter that never ran
+	err := errors.Join(e.scrapes.Apply(nil), e.sendOn.Close()) // scrapes: of an exporter that never ran
 	if e.listener != nil {
 		if lerr := e.listener.Close(); !errors.Is(lerr, net.ErrClosed) {
 			err = errors.Join(err, lerr)

@@ -43,6 +43,10 @@ type Pipeline struct {
 	now   func() time.Time
 	log   *slog.Logger
 
+	// SendOn, if set before the first batch, is given every batch before it is
+	// stored, so that the death of the process cannot come between the two.
+	SendOn func(sample.Batch) error
+
 	refused *metrics.Counter
 
 	mu       sync.Mutex
@@ -84,6 +88,12 @@ func (p *Pipeline) Deliver(ctx context.Context, b sample.Batch) (storage.Result,
 	// Asked before the store takes anything: what is stored must be judged.
 	if p.waiting() >= maxUnjudged {
 		return storage.Result{}, errUnjudged
+	}
+	if p.SendOn != nil {
+		if err := p.SendOn(b); err != nil {
+			// What is watched here does not wait for what is sent elsewhere.
+			p.log.Error("a batch will not be sent on", "source", b.Source.Name, "customer", b.Source.Customer, "err", err)
+		}
 	}
 	res, err := p.store.Append(ctx, b)
 	if err != nil {

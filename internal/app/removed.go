@@ -76,8 +76,8 @@ func (r removal) configured(src sample.Source) bool {
 
 // endRemoved closes the alerts on what was removed from the configuration: each
 // series of theirs ends with a reason, so that it neither stays firing for ever
-// nor looks resolved.
-func (a *App) endRemoved(ctx context.Context, r removal, alerts []ruleset.Alert) error {
+// nor looks resolved. Further sources whose series end are given in also.
+func (a *App) endRemoved(ctx context.Context, r removal, alerts []ruleset.Alert, also ...sample.Source) error {
 	now, reason := a.now().UnixMilli(), reasonRemoved
 	if r.vanished != nil {
 		reason = scrape.ReasonGone
@@ -87,6 +87,9 @@ func (a *App) endRemoved(ctx context.Context, r removal, alerts []ruleset.Alert)
 		if r.gone(al.Source, al.Identity) {
 			concerned[al.Source] = true
 		}
+	}
+	for _, src := range also {
+		concerned[src] = true
 	}
 	var errs []error
 	for src := range concerned {

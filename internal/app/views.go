@@ -4,13 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
 	"strconv"
 	"time"
 
 	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"watchkeeper/alertrouter/incident"
 	"watchkeeper/internal/api"
@@ -21,10 +18,6 @@ import (
 	"watchkeeper/slo"
 	"watchkeeper/slo/report"
 )
-
-// resumeWindow is how far back a collector's last look is searched: as far as
-// the store takes samples that come late.
-const resumeWindow = 24 * time.Hour
 
 // records is the store's journal as the rule engine wants it.
 type records struct{ *journal.Journal }
@@ -118,40 +111,12 @@ func (a *App) acknowledge(ctx context.Context, id int64, user, comment string) (
 	return a.router.Acknowledge(ctx, a.now(), id, user, comment)
 }
 
-// resume implements aliyun.ResumeFunc: the newest up-sample of a source.
+// resume implements aliyun.ResumeFunc.
 func (a *App) resume(ctx context.Context, src sample.Source) (time.Time, bool, error) {
 	if a.store == nil {
 		return time.Time{}, false, nil // an exporter keeps nothing
 	}
-	now := a.now()
-	q, err := a.store.Querier(now.Add(-resumeWindow).UnixMilli(), now.UnixMilli())
-	if err != nil {
-		return time.Time{}, false, err
-	}
-	defer q.Close()
-	set := q.Select(ctx, false, nil,
-		labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, sample.UpMetric),
-		labels.MustNewMatcher(labels.MatchEqual, "customer", src.Customer),
-		labels.MustNewMatcher(labels.MatchEqual, "source", src.Name))
-	newest := int64(math.MinInt64)
-	for set.Next() {
-		it := set.At().Iterator(nil)
-		for it.Next() == chunkenc.ValFloat {
-			if t, v := it.At(); v == 1 {
-				newest = max(newest, t)
-			}
-		}
-		if err := it.Err(); err != nil {
-			return time.Time{}, false, err
-		}
-	}
-	if err := set.Err(); err != nil {
-		return time.Time{}, false, err
-	}
-	if newest == math.MinInt64 {
-		return time.Time{}, false, nil
-	}
-	return time.UnixMilli(newest).UTC(), true, nil
+	return Memory{a.store, a.now}.Resume(ctx, src)
 }
 
 // report computes a contract's report for a cycle; the contract comes as the

@@ -21,9 +21,6 @@ import (
 	"watchkeeper/alertrouter"
 	"watchkeeper/exporters"
 	"watchkeeper/exporters/aliyun"
-	"watchkeeper/exporters/aliyun/cost"
-	"watchkeeper/exporters/aliyun/events"
-	"watchkeeper/exporters/aliyun/inventory"
 	"watchkeeper/exporters/aliyun/sdk"
 	"watchkeeper/exporters/heartbeat"
 	"watchkeeper/exporters/host"
@@ -33,9 +30,11 @@ import (
 	"watchkeeper/exporters/scrape"
 	"watchkeeper/internal/config"
 	"watchkeeper/internal/ingest"
+	"watchkeeper/internal/remotewrite"
 	"watchkeeper/ruleset"
 	"watchkeeper/ruleset/aliyunaccount"
 	"watchkeeper/ruleset/contract"
+	"watchkeeper/ruleset/coverage"
 	"watchkeeper/ruleset/dbpolicy"
 	"watchkeeper/ruleset/expiry"
 	"watchkeeper/ruleset/override"
@@ -59,6 +58,8 @@ type world struct {
 	scrapes []scrape.Job
 	senders map[string]ingest.Sender
 	routing alertrouter.Config
+
+	receivers map[remotewrite.Key]remotewrite.Config
 
 	contracts int
 }
@@ -101,6 +102,9 @@ func (a *App) build(cfg *config.Config) (*world, error) {
 	if w.scrapes, err = buildScrapes(cfg); err != nil {
 		return nil, err
 	}
+	if w.receivers, err = receivers(cfg); err != nil {
+		return nil, err
+	}
 	if w.routing, err = a.buildRouting(cfg); err != nil {
 		return nil, err
 	}
@@ -131,16 +135,17 @@ func Rules(cfg *config.Config) ([]ruleset.Group, error) {
 
 // loadedRules is what the packs, the rule files and the overrides say at a time.
 type loadedRules struct {
-	groups  []ruleset.Group    // whose checks are counted
-	files   []promrules.File   // all rule files; plain groups in them are Prometheus's
-	applied []override.Applied // overrides and what became of them
-	until   time.Time          // when an override begins or ends; zero: never
+	groups   []ruleset.Group    // whose checks are counted
+	files    []promrules.File   // all rule files; plain groups in them are Prometheus's
+	applied  []override.Applied // overrides and what became of them
+	until    time.Time          // when an override begins or ends; zero: never
+	coverage coverage.Config
 }
 
 // readRules reads packs, rule files and overrides. Plain groups are left to
 // Prometheus's meaning; a group that mixes both kinds is refused there.
 func readRules(cfg *config.Config, now time.Time) (*loadedRules, error) {
-	r := &loadedRules{}
+	r := &loadedRules{coverage: cfg.Rules.Coverage}
 	for i, pack := range cfg.Rules.Packs {
 		groups, err := readPack(cfg, pack)
 		if err != nil {
@@ -280,25 +285,17 @@ func (a *App) buildJobs(cfg *config.Config) ([]exporters.Job, error) {
 		}
 		jobs = append(jobs, js...)
 		accounts, err := aliyun.New(resolvePaths(cfg, cu.Aliyun), cu.Name, aliyun.Deps{
-			NewClient: sdk.New, Budgets: a.budgets, Resume: a.resume, Metrics: a.set, Log: a.log,
+			NewClient: sdk.New, Budgets: a.budgets, Resume: a.resume, Newest: a.newest, Metrics: a.set, Log: a.log,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("%s.%w", path, err)
 		}
 		for _, acc := range accounts {
-			jobs = append(jobs, acc.Jobs()...)
-			jobs = append(jobs, events.Jobs(acc)...)
-			jobs = append(jobs, cost.Jobs(acc)...)
-			listed, err := inventory.Jobs(acc, a.recall)
+			js, err := AccountJobs(acc, a.recall)
 			if err != nil {
 				return nil, fmt.Errorf("%s.aliyun: %w", path, err)
 			}
-			jobs = append(jobs, listed...)
-			counters, err := counterJobs(acc)
-			if err != nil {
-				return nil, fmt.Errorf("%s.aliyun: %w", path, err)
-			}
-			jobs = append(jobs, counters...)
+			jobs = append(jobs, js...)
 		}
 	}
 	return jobs, nil
@@ -457,11 +454,15 @@ func (a *App) reload(ctx context.Context) error {
 	if err := a.scrapes.Apply(w.scrapes); err != nil {
 		return errors.Join(err, a.jobs.Apply(oldWorld.jobs), a.plain.Update(oldWorld.plain, oldWorld.files), a.engine.Reload(ctx, oldWorld.groups, a.now()), a.router.Reload(oldWorld.routing))
 	}
+	if err := a.sendOn.Apply(w.receivers); err != nil {
+		return errors.Join(err, a.scrapes.Apply(oldWorld.scrapes), a.jobs.Apply(oldWorld.jobs), a.plain.Update(oldWorld.plain, oldWorld.files), a.engine.Reload(ctx, oldWorld.groups, a.now()), a.router.Reload(oldWorld.routing))
+	}
 	a.declareHeartbeats(cfg)
 	a.mu.Lock()
 	a.cfg, a.loaded, a.senders = cfg, w.loadedRules, w.senders
 	a.mu.Unlock()
-	if err := errors.Join(a.saveRules(w.groups), a.endRemoved(ctx, newRemoval(cfg, w), a.engine.Alerts())); err != nil {
+	after := newRemoval(cfg, w)
+	if err := errors.Join(a.saveRules(w.groups), a.endRemoved(ctx, after, a.engine.Alerts(), a.endedElsewhere(newRemoval(old, oldWorld), after)...)); err != nil {
 		// The new configuration is in force; the alerts of what it no longer
 		// watches go to no-data instead of ended.
 		a.log.Error("reload: after the swap", "err", err)

@@ -21,10 +21,12 @@ import (
 	"watchkeeper/exporters/process"
 	"watchkeeper/exporters/scrape"
 	"watchkeeper/internal/ingest"
+	"watchkeeper/internal/remotewrite"
 	"watchkeeper/internal/storage"
 	"watchkeeper/internal/strictyaml"
 	"watchkeeper/ruleset"
 	"watchkeeper/ruleset/aliyunaccount"
+	"watchkeeper/ruleset/coverage"
 	"watchkeeper/ruleset/dbpolicy"
 	"watchkeeper/ruleset/promrules"
 )
@@ -131,6 +133,9 @@ type Rules struct {
 	// Overrides is a file of changes to rules for one customer or resource, each
 	// with owner, reason and end. Default none.
 	Overrides string `yaml:"overrides"`
+	// Coverage says how long a resource counts as existing and what the contracts
+	// are entitled to.
+	Coverage coverage.Config `yaml:"coverage"`
 	// Engine bounds the rule engine.
 	Engine ruleset.Config `yaml:"engine"`
 	// Plain says how Prometheus's own rules in the files (those without
@@ -158,6 +163,9 @@ type Customer struct {
 	// files. Defaults: scrape_interval 30s, scrape_timeout 10s, body_size_limit
 	// 16MB, sample_limit 50000, target_limit 1000.
 	ScrapeConfigs []yaml.Node `yaml:"scrape_configs"`
+	// RemoteWrite are servers to which everything collected here is sent as well, by
+	// Prometheus remote write: from a vantage point to the server that judges.
+	RemoteWrite []remotewrite.Config `yaml:"remote_write"`
 	// OnHost is what is read on this host besides its own figures.
 	OnHost `yaml:",inline"`
 }
@@ -200,7 +208,7 @@ func base() Config {
 		API:     Listener{Listen: "127.0.0.1:9370", MaxConnections: 512, MaxQueries: 8, MaxQuerySamples: 5_000_000},
 		Ingest:  Ingest{Listen: "127.0.0.1:9371", Limits: ingest.DefaultConfig()},
 		Storage: storage.DefaultConfig(),
-		Rules:   Rules{Packs: []string{"contract"}, Engine: ruleset.DefaultConfig(), AliyunAccount: aliyunaccount.DefaultConfig(), Plain: promrules.DefaultConfig()},
+		Rules:   Rules{Packs: []string{"contract"}, Engine: ruleset.DefaultConfig(), AliyunAccount: aliyunaccount.DefaultConfig(), Coverage: coverage.DefaultConfig(), Plain: promrules.DefaultConfig()},
 
 		AlertRouter: alertrouter.DefaultConfig(),
 	}
@@ -234,6 +242,9 @@ func Parse(name string, b []byte) (*Config, error) {
 	for i := range c.Customers {
 		c.Customers[i].Middleware.ResolvePaths(c.Path)
 		c.Customers[i].resolvePaths(c.Path)
+		for j := range c.Customers[i].RemoteWrite {
+			c.Customers[i].RemoteWrite[j].ResolvePaths(c.Path)
+		}
 		if p := c.Customers[i].Probes; p != nil {
 			p.ResolvePaths(c.Path)
 		}
@@ -295,6 +306,9 @@ func (c *Config) Validate() error {
 	if err := c.Rules.AliyunAccount.Validate(); err != nil {
 		return prefixed("rules.aliyun_account", err)
 	}
+	if err := c.Rules.Coverage.Validate(); err != nil {
+		return prefixed("rules.coverage", err)
+	}
 	if err := c.Rules.Plain.Validate(); err != nil {
 		return prefixed("rules.plain", err)
 	}
@@ -338,6 +352,9 @@ func (cu Customer) validate() error {
 		return err
 	}
 	if err := prefixed("middleware", cu.Middleware.Validate()); err != nil {
+		return err
+	}
+	if err := remotewrite.ValidateAll(cu.RemoteWrite); err != nil {
 		return err
 	}
 	if _, err := scrape.Jobs(cu.Name, cu.ScrapeConfigs, ""); err != nil {

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
 // lockName is the file whose lock stands for the folder; it holds the pid.
@@ -40,7 +39,7 @@ func Open(path string) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data folder %q: not writable: %w", path, err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := lockFile(f, true); err != nil {
 		return nil, errors.Join(lockError(path, f, err, "stop it first, or give this one another folder"), f.Close())
 	}
 	if err := writePID(f); err != nil {
@@ -67,7 +66,7 @@ func OpenReadOnly(path string) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data folder %q: %w", path, err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); err != nil {
+	if err := lockFile(f, false); err != nil {
 		return nil, errors.Join(lockError(path, f, err, "ask the running server with --url"), f.Close())
 	}
 	return &Dir{path: path, lock: f}, nil
@@ -93,7 +92,7 @@ func (d *Dir) Close() error {
 }
 
 func lockError(path string, f *os.File, err error, advice string) error {
-	if !errors.Is(err, syscall.EWOULDBLOCK) {
+	if !errors.Is(err, errHeld) {
 		return fmt.Errorf("data folder %q: lock: %w", path, err)
 	}
 	return fmt.Errorf("data folder %q: %w by %s: %s", path, ErrInUse, holder(f), advice)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"watchkeeper/internal/sample"
 )
 
 // HTTP returns the handler for the API listener.
@@ -43,6 +45,7 @@ func (w *Writer) serveHTTP(rw http.ResponseWriter, r *http.Request, auth Authent
 	return w.Write(r.Context(), from, Request{
 		ContentType:     r.Header.Get("Content-Type"),
 		ContentEncoding: r.Header.Get("Content-Encoding"),
+		Sections:        r.Header.Get(sample.SectionsHeader) == sample.SectionsOrdered,
 		Body:            body,
 	})
 }
@@ -107,6 +110,7 @@ func (w *Writer) serveFast(c *fasthttp.RequestCtx, auth Authenticator) Response 
 	return w.Write(ctx, from, Request{
 		ContentType:     string(h.ContentType()),
 		ContentEncoding: string(h.ContentEncoding()),
+		Sections:        string(h.Peek(sample.SectionsHeader)) == sample.SectionsOrdered,
 		Body:            body,
 	})
 }

@@ -5,7 +5,9 @@
 // Who sends is decided by the listener or the token (Authenticator), never by
 // the data: a label customer that says otherwise is refused. A sender is a
 // source for the rule engine. It counts as up in every minute that its samples
-// touch, and delivers currently.
+// touch, and delivers currently. Another watchkeeper tells more: it sends sections
+// (sample.Flatten), each of which is a batch of the source SENDER/SOURCE with the
+// facts that were known where it was collected.
 //
 // Answers are what senders act on. 204: everything is stored or was before.
 // 400: the samples named in the answer are refused for good, the others are
@@ -17,6 +19,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -112,6 +115,9 @@ type Writer struct {
 	meta     *metadataStore
 	slots    chan struct{} // one for each request worked on
 	metrics  writerMetrics
+
+	mu      sync.Mutex
+	sources map[Sender]map[string]bool // that senders spoke for, by name
 }
 
 type writerMetrics struct {
@@ -147,5 +153,6 @@ func New(cfg Config, appender Appender, logger *slog.Logger, set *metrics.Set) (
 		meta:     newMetadataStore(cfg.MaxMetadata),
 		slots:    make(chan struct{}, cfg.MaxConcurrent),
 		metrics:  m,
+		sources:  make(map[Sender]map[string]bool),
 	}, nil
 }

@@ -27,6 +27,7 @@ const maxNamed = 10
 type Request struct {
 	ContentType     string
 	ContentEncoding string
+	Sections        bool   // the samples are made of sections; see sample.Flatten
 	Body            []byte // compressed; not kept after Write returns
 }
 
@@ -77,6 +78,9 @@ func (w *Writer) write(ctx context.Context, from Sender, req Request) Response {
 		return failure(http.StatusRequestEntityTooLarge, "%v", err)
 	case err != nil:
 		return failure(http.StatusBadRequest, "%v", err)
+	}
+	if req.Sections {
+		return w.appendSections(ctx, from, v, d)
 	}
 	return w.append(ctx, from, v, d)
 }

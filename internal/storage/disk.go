@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,13 +27,7 @@ type spaceGuard struct {
 }
 
 func newSpaceGuard(dir string, min int64) *spaceGuard {
-	return &spaceGuard{min: min, free: func() (int64, error) {
-		var st syscall.Statfs_t
-		if err := syscall.Statfs(dir, &st); err != nil {
-			return 0, err
-		}
-		return int64(st.Bavail) * st.Bsize, nil
-	}}
+	return &spaceGuard{min: min, free: func() (int64, error) { return freeBytes(dir) }}
 }
 
 func (g *spaceGuard) check() error {

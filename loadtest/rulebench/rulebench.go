@@ -12,7 +12,6 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -136,15 +135,6 @@ func Write(w io.Writer, r *Result) error {
 	fmt.Fprintf(&b, "ratio_for %.1f\nratio_exact %.1f\n", r.Ratio(r.For), r.Ratio(r.Exact))
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-// cpuTime is the CPU time that the process has used.
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic("BUG: getrusage of this process: " + err.Error())
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // took measures the CPU time of fn.

@@ -20,10 +20,16 @@ const patience = 30 * time.Second
 // does not come.
 func Until(t testing.TB, what string, look func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	UntilWithin(t, patience, what, look)
+}
+
+// UntilWithin is Until for what takes longer.
+func UntilWithin(t testing.TB, limit time.Duration, what string, look func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(limit)
 	for !look() {
 		if time.Now().After(deadline) {
-			t.Fatalf("after %s still not: %s", patience, what)
+			t.Fatalf("after %s still not: %s", limit, what)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

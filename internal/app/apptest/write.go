@@ -7,6 +7,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/prompb"
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
+
+	"watchkeeper/internal/sample"
 )
 
 // Point is one sample to send.
@@ -19,6 +21,18 @@ type Point struct {
 // WriteV1 sends points by remote write 1.0 and returns status and answer.
 func WriteV1(t testing.TB, address, token string, points ...Point) (int, string) {
 	t.Helper()
+	return writeV1(t, address, token, points)
+}
+
+// WriteSections sends points that are sections (sample.Flatten), as another
+// watchkeeper does.
+func WriteSections(t testing.TB, address, token string, points ...Point) (int, string) {
+	t.Helper()
+	return writeV1(t, address, token, points, sample.SectionsHeader, sample.SectionsOrdered)
+}
+
+func writeV1(t testing.TB, address, token string, points []Point, header ...string) (int, string) {
+	t.Helper()
 	req := &prompb.WriteRequest{}
 	for _, p := range points {
 		req.Timeseries = append(req.Timeseries, prompb.TimeSeries{
@@ -30,7 +44,7 @@ func WriteV1(t testing.TB, address, token string, points ...Point) (int, string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return write(t, address, token, "application/x-protobuf", b)
+	return write(t, address, token, "application/x-protobuf", b, header...)
 }
 
 // WriteV2 sends points by remote write 2.0 and returns status and answer.
@@ -52,9 +66,9 @@ func WriteV2(t testing.TB, address, token string, points ...Point) (int, string)
 	return write(t, address, token, "application/x-protobuf;proto=io.prometheus.write.v2.Request", b)
 }
 
-func write(t testing.TB, address, token, contentType string, message []byte) (int, string) {
+func write(t testing.TB, address, token, contentType string, message []byte, header ...string) (int, string) {
 	t.Helper()
-	header := []string{"Content-Encoding", "snappy"}
+	header = append(header, "Content-Encoding", "snappy")
 	if token != "" {
 		header = append(header, "Authorization", "Bearer "+token)
 	}

@@ -1,0 +1,108 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"watchkeeper/internal/sample"
+	"watchkeeper/ruleset"
+	"watchkeeper/ruleset/coverage"
+)
+
+// What the server tells of its judging, as series of each customer, so that the pack
+// watch can alert on it.
+const (
+	judgingSource  = "rules/judging"
+	metricRefused  = "watchkeeper_judging_refused"        // samples of the last minute that a limit kept from being judged
+	metricHoles    = "watchkeeper_judging_coverage_holes" // pairs of resource and contract row that nothing watches
+	productJudging = "watchkeeper"
+)
+
+// judgingSeries writes those series.
+type judgingSeries struct {
+	deliver func(context.Context, sample.Batch) error
+	refused map[ruleset.Refusal]int // as last written
+}
+
+// writeRefused writes what has been refused since it was called last.
+func (s *judgingSeries) writeRefused(ctx context.Context, refused map[ruleset.Refusal]int, customers []string, now time.Time) error {
+	for _, customer := range customers {
+		var values []judgingValue
+		for _, limit := range []string{"rule", "customer"} {
+			r := ruleset.Refusal{Customer: customer, Limit: limit}
+			values = append(values, judgingValue{metricRefused, limit, float64(refused[r] - s.refused[r])})
+		}
+		if err := s.write(ctx, customer, values, now); err != nil {
+			return err
+		}
+	}
+	s.refused = refused
+	return nil
+}
+
+// writeHoles writes how many holes a report shows.
+func (s *judgingSeries) writeHoles(ctx context.Context, r *coverage.Report, customers []string) error {
+	holes := map[string]int{}
+	for _, e := range r.Entries {
+		if e.Status == coverage.Hole {
+			holes[e.Customer]++
+		}
+	}
+	for _, customer := range customers {
+		if err := s.write(ctx, customer, []judgingValue{{metricHoles, "", float64(holes[customer])}}, r.At); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type judgingValue struct {
+	metric, limit string
+	v             float64
+}
+
+func (s *judgingSeries) write(ctx context.Context, customer string, values []judgingValue, at time.Time) error {
+	b := sample.Batch{
+		Source: sample.Source{Customer: customer, Name: judgingSource}, Watermark: sample.Current,
+		Ups: []sample.Up{{T: at.UnixMilli(), OK: true}},
+	}
+	for _, x := range values {
+		l := labels.FromStrings(model.MetricNameLabel, x.metric, "customer", customer, "product", productJudging, "instance", "rules", "limit", x.limit)
+		b.Samples = append(b.Samples, sample.Sample{Labels: l.WithoutEmpty(), T: at.UnixMilli(), V: x.v})
+	}
+	if err := s.deliver(ctx, b); err != nil {
+		return fmt.Errorf("series %s of %s: %w", values[0].metric, customer, err)
+	}
+	return nil
+}
+
+// keepJudging writes once a minute what a limit keeps from being judged.
+func (a *App) keepJudging(ctx context.Context) error {
+	t := time.NewTicker(time.Minute)
+	defer t.Stop()
+	series := judgingSeries{deliver: sink{a.pipeline}.Append}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		if err := series.writeRefused(ctx, a.engine.Refused(), a.customers(), a.now()); err != nil && ctx.Err() == nil {
+			a.log.Warn("what limits refuse is not written as series; judging goes on", "err", err)
+		}
+	}
+}
+
+func (a *App) customers() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var out []string
+	for _, c := range a.cfg.Customers {
+		out = append(out, c.Name)
+	}
+	return out
+}

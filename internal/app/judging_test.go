@@ -1,0 +1,51 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"watchkeeper/internal/sample"
+	"watchkeeper/ruleset"
+	"watchkeeper/ruleset/coverage"
+)
+
+// What a limit refused since the last time, and the holes, are told of every
+// customer, also where there is nothing.
+func TestJudgingSeries(t *testing.T) {
+	var got []string
+	s := judgingSeries{deliver: func(_ context.Context, b sample.Batch) error {
+		for _, x := range b.Samples {
+			got = append(got, fmt.Sprintf("%s %s %s %v", b.Source.Customer, b.Source.Name, x.Labels, x.V))
+		}
+		return nil
+	}}
+	now := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
+	for _, n := range []int{5, 12} {
+		refused := map[ruleset.Refusal]int{{Customer: "acme", Limit: "rule"}: n}
+		if err := s.writeRefused(t.Context(), refused, []string{"acme", "globex"}, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := &coverage.Report{At: now, Entries: []coverage.Entry{{Customer: "acme", Status: coverage.Hole}, {Customer: "acme", Status: coverage.Watched}}}
+	if err := s.writeHoles(t.Context(), r, []string{"acme", "globex"}); err != nil {
+		t.Fatal(err)
+	}
+	refused := func(customer, limit string, v int) string {
+		return fmt.Sprintf(`%s rules/judging {__name__="watchkeeper_judging_refused", customer="%s", instance="rules", limit="%s", product="watchkeeper"} %d`, customer, customer, limit, v)
+	}
+	holes := func(customer string, v int) string {
+		return fmt.Sprintf(`%s rules/judging {__name__="watchkeeper_judging_coverage_holes", customer="%s", instance="rules", product="watchkeeper"} %d`, customer, customer, v)
+	}
+	want := []string{
+		refused("acme", "rule", 5), refused("acme", "customer", 0), refused("globex", "rule", 0), refused("globex", "customer", 0),
+		refused("acme", "rule", 7), refused("acme", "customer", 0), refused("globex", "rule", 0), refused("globex", "customer", 0),
+		holes("acme", 1), holes("globex", 0),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

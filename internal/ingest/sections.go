@@ -1,0 +1,75 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"unicode/utf8"
+
+	"watchkeeper/internal/sample"
+	"watchkeeper/internal/storage"
+)
+
+const (
+	// maxSources bounds the sources that one sender may speak for, since each
+	// costs two series that no other limit counts.
+	maxSources = 5000
+	// maxSourceName bounds a source's name, in bytes.
+	maxSourceName = 512
+)
+
+// appendSections hands each section of a request over as a batch of the source
+// SENDER/SOURCE. The sender tells what it knows of them: who looked, and up to
+// which time all is delivered.
+func (w *Writer) appendSections(ctx context.Context, from Sender, v version, d *decoded) Response {
+	w.metrics.samples.Add(d.sent)
+	res := storage.Result{}
+	facts := len(d.samples)
+	for _, b := range sample.Sections(d.samples) {
+		facts -= len(b.Samples)
+		if b.Source.Name == "" { // samples before any section are the sender's own
+			b = sample.Batch{Samples: b.Samples, Ups: upsOf(b.Samples), Watermark: sample.Current}
+		} else if err := w.known(from, b.Source.Name); err != nil {
+			d.refused = append(d.refused, err.Error())
+			continue
+		}
+		b.Source = sourceOf(from, b.Source.Name)
+		one, err := w.appender.Append(ctx, b)
+		if err != nil {
+			return w.appendFailure(from, err)
+		}
+		res.Accepted.Samples = append(res.Accepted.Samples, one.Accepted.Samples...)
+		res.Duplicates += one.Duplicates
+		res.Refused = append(res.Refused, one.Refused...)
+		res.RefusedTotal += one.RefusedTotal
+	}
+	w.meta.add(from.Customer, d.meta)
+	d.sent -= facts // they are no samples
+	return w.answer(from, v, d, res)
+}
+
+func sourceOf(from Sender, name string) sample.Source {
+	src := sample.Source{Customer: from.Customer, Name: from.Source}
+	if name != "" {
+		src.Name += "/" + name
+	}
+	return src
+}
+
+// known bounds the sources of a sender.
+func (w *Writer) known(from Sender, name string) error {
+	if len(name) > maxSourceName || !utf8.ValidString(name) {
+		return fmt.Errorf("source %.60q: the name is longer than %d bytes or not UTF-8; its section is refused", name, maxSourceName)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	names := w.sources[from]
+	if names == nil {
+		names = map[string]bool{}
+		w.sources[from] = names
+	}
+	if !names[name] && len(names) >= maxSources {
+		return fmt.Errorf("source %q: the sender has more than %d sources; its section is refused", name, maxSources)
+	}
+	names[name] = true
+	return nil
+}
