@@ -77,10 +77,14 @@ type leaf struct {
 	group    *group     // an aggregation over the series of a key; nil without
 }
 
+// gathers says whether several series may be behind what gives an identity its
+// labels: an aggregation's members, or what on or ignoring cannot tell apart.
+func (l *leaf) gathers() bool { return l.group != nil || l.carrier && len(l.key) > 0 }
+
 // reach is how many checks beyond that of its slot a sample or an end may matter to.
 func (l *leaf) reach(r *Rule) int64 {
 	n := ceilDiv(l.lookback, r.Interval.Milliseconds()) - 1
-	if l.group != nil {
+	if l.gathers() {
 		n = max(n, groupMemory)
 	}
 	return n
@@ -261,11 +265,30 @@ func (c *compiler) binary(e *parser.BinaryExpr, at place) (*node, error) {
 	if n.l, err = c.node(e.LHS, left); err != nil {
 		return nil, err
 	}
-	if n.r, err = c.node(e.RHS, right); err != nil {
+	if right.many && !at.many {
+		n.r, err = c.anyOf(e.RHS, right)
+	} else {
+		n.r, err = c.node(e.RHS, right)
+	}
+	if err != nil {
 		return nil, err
 	}
 	n.scalar = n.l.scalar && n.r.scalar
 	return n, nil
+}
+
+// anyOf compiles what many series may match: each of them is asked, and one that
+// passes is enough.
+func (c *compiler) anyOf(e parser.Expr, at place) (*node, error) {
+	n, err := c.node(e, at)
+	if err != nil || n.kind == kindLeaf {
+		return n, err
+	}
+	if l := c.leaves[len(c.leaves)-1]; l.group != nil {
+		return n, nil // one group for each key
+	}
+	c.leaves = c.leaves[:len(c.leaves)-1]
+	return c.members(e, at, &group{op: parser.COUNT, by: at.look, least: 1})
 }
 
 // places says where the two sides of a binary expression stand.

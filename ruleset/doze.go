@@ -138,8 +138,10 @@ func (e *Engine) rouse(d *doze, leaf int, p point) {
 		first = min(first, k)
 	}
 	for i, j := range d.joins {
-		if ser := j.series[0]; !ser.has(markRead) {
-			ser.readFrom(d.newest[i])
+		for _, ser := range j.series { // one that has just come is read already
+			if !ser.has(markRead) {
+				ser.readFrom(d.newest[i])
+			}
 		}
 	}
 	in := e.addInstance(d.rs, d.id, first)
@@ -165,7 +167,9 @@ func (rs *ruleState) forgetDozing(e *Engine, before int64) {
 		if !slices.ContainsFunc(d.newest, func(n point) bool { return n.t >= before }) {
 			d.forget()
 			for _, j := range d.joins { // the series may be kept for longer, and must be ready for another identity
-				j.series[0].isRead()
+				for _, ser := range j.series {
+					ser.isRead()
+				}
 			}
 			e.leave(rs, d.id)
 			e.m.forgotten.Inc()

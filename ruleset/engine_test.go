@@ -173,3 +173,31 @@ func TestIdleIdentitiesAreForgotten(t *testing.T) {
 		t.Errorf("alerts %v", e.Alerts())
 	}
 }
+
+// After a restart a sample ahead of the clock is judged at its check, as far ahead
+// as the store takes it.
+func TestRestartJudgesSamplesAhead(t *testing.T) {
+	groups := parseOne(t, "groups: [{name: g, interval: 1m, rules: [{alert: A, expr: x > 1, consecutive: 1}]}]")
+	now := timelineStart.Add(time.Minute)
+	early := now.Add(9 * time.Minute)
+	fired := func(ahead time.Duration) bool {
+		w := newWorld()
+		w.accept(batchOf("x", early.UnixMilli(), "a"), now.UnixMilli())
+		cfg := DefaultConfig()
+		cfg.MaxAhead = model.Duration(ahead)
+		e, err := New(cfg, groups, w.store, w, w, metrics.NewSet(), discard())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Recover(t.Context(), now, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Advance(t.Context(), early); err != nil {
+			t.Fatal(err)
+		}
+		return len(w.entries) > 0
+	}
+	if !fired(10*time.Minute) || fired(5*time.Minute) {
+		t.Error("MaxAhead does not say how far ahead Recover reads")
+	}
+}

@@ -35,7 +35,7 @@ func (f *reference) evaluatedLog(breach, base string, last int64) []string {
 	var out []string
 	for k := first; k <= last; k++ {
 		ts := f.rule.timeOf(k)
-		inBreach, inBase := f.query(breach, ts), f.query(base, ts)
+		inBreach, inBase := byID(f.query(breach, ts)), byID(f.query(base, ts))
 		for id, v := range inBase {
 			if histories[id] == nil && !math.IsNaN(v) {
 				histories[id] = &history{rule: f.rule, state: StateInactive}
@@ -59,7 +59,15 @@ func (f *reference) evaluatedLog(breach, base string, last int64) []string {
 	return out
 }
 
-func (f *reference) evaluatedVerdict(inBreach, inBase ids, id string, k int64) (Verdict, float64) {
+func byID(vals []labelled) map[string]float64 {
+	out := map[string]float64{}
+	for _, s := range vals {
+		out[idOf(s.labels)] = s.v
+	}
+	return out
+}
+
+func (f *reference) evaluatedVerdict(inBreach, inBase map[string]float64, id string, k int64) (Verdict, float64) {
 	if v, ok := inBreach[id]; ok && !math.IsNaN(v) {
 		return VerdictBreach, v
 	}

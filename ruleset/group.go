@@ -21,6 +21,9 @@ type group struct {
 	least int // members without which there is no value
 }
 
+// String names the group in a reason why a rule does not stream.
+func (g *group) String() string { return "aggregation " + g.op.String() }
+
 // aggregate compiles an aggregation over one selector or range function, with
 // numbers around it at most.
 func (c *compiler) aggregate(e *parser.AggregateExpr, at place) (*node, error) {
@@ -33,21 +36,26 @@ func (c *compiler) aggregate(e *parser.AggregateExpr, at place) (*node, error) {
 	if !by.within(at.key) {
 		return nil, errNotStreaming{"an aggregation matched on fewer labels than it keeps"}
 	}
+	return c.members(e.Expr, at, &group{op: e.Op, by: by, least: max(1, c.rule.MinMembers)})
+}
+
+// members compiles a group's argument to its leaf.
+func (c *compiler) members(e parser.Expr, at place, g *group) (*node, error) {
 	members := compiler{rule: c.rule}
-	inner, err := members.node(e.Expr, place{carrier: true, exact: true})
+	inner, err := members.node(e, place{carrier: true, exact: true})
 	if err != nil {
 		return nil, err
 	}
 	if members.clock {
-		return nil, errNotStreaming{fmt.Sprintf("time() within aggregation %s", e.Op)}
+		return nil, errNotStreaming{fmt.Sprintf("time() within %s", g)}
 	}
 	if len(members.leaves) != 1 || members.leaves[0].group != nil {
-		return nil, errNotStreaming{fmt.Sprintf("aggregation %s over more than one selector", e.Op)}
+		return nil, errNotStreaming{fmt.Sprintf("%s over more than one selector", g)}
 	}
+	g.inner = inner
 	l := members.leaves[0]
-	l.group = &group{op: e.Op, by: by, inner: inner, least: max(1, c.rule.MinMembers)}
-	l.carrier, l.many, l.look = at.carrier, at.many, at.look
-	l.key = append([]projection{by}, at.key...)
+	l.group, l.carrier, l.many, l.look = g, at.carrier, at.many, at.look
+	l.key = append([]projection{g.by}, at.key...)
 	c.leaves = append(c.leaves, l)
 	return &node{kind: kindLeaf, leaf: len(c.leaves) - 1}, nil
 }

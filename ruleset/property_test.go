@@ -58,7 +58,9 @@ func sourceName(l labels.Labels) string { return l.Get(model.MetricNameLabel) + 
 // drawOperand draws what stands at the leaves: a selector, a range function or an
 // aggregation over vantage points.
 func drawOperand(t *rapid.T) string {
-	switch rapid.IntRange(0, 4).Draw(t, "operand") {
+	switch rapid.IntRange(0, 5).Draw(t, "operand") {
+	case 5:
+		return drawMatched(t)
 	case 3:
 		return drawWindow(t, rapid.SampledFrom([]string{"a", "b", `b{i="x"}`}).Draw(t, "range of"))
 	case 4:
@@ -70,6 +72,60 @@ func drawOperand(t *rapid.T) string {
 			rapid.SampledFrom([]string{"by (i)", "without (p)"}).Draw(t, "grouping"), inner)
 	}
 	return rapid.SampledFrom([]string{"a", "b", "c", "a offset 1m", `b{i="x"}`}).Draw(t, "selector")
+}
+
+// drawMatched draws two vectors that are matched one to one by some of their labels.
+func drawMatched(t *rapid.T) string {
+	return fmt.Sprintf("(%s %s %s %s)", drawSide(t, "g"), drawMatchOp(t), drawOn(t), drawSide(t, rapid.SampledFrom([]string{"a", "g"}).Draw(t, "matched")))
+}
+
+// drawGrouped draws one series of a or sum of g matched with each of g.
+func drawGrouped(t *rapid.T) string {
+	many, one := drawSide(t, "g"), drawSide(t, rapid.SampledFrom([]string{"a", "g"}).Draw(t, "one"))
+	s := fmt.Sprintf("(%s %s %s group_left () %s)", many, drawMatchOp(t), drawOn(t), one)
+	if rapid.Bool().Draw(t, "on the right") {
+		s = fmt.Sprintf("(%s %s %s group_right () %s)", one, drawMatchOp(t), drawOn(t), many)
+	}
+	switch rapid.IntRange(0, 4).Draw(t, "around") {
+	case 0:
+		return fmt.Sprintf("(%s > 1)", s)
+	case 1:
+		return fmt.Sprintf("(%s %s %s)", s, rapid.SampledFrom([]string{"and", "or", "unless", ">", "+"}).Draw(t, "operator"), drawSide(t, "g"))
+	case 2:
+		return drawSet(t, s)
+	}
+	return s
+}
+
+// drawSet draws and, unless with on or ignoring.
+func drawSet(t *rapid.T, left string) string {
+	return fmt.Sprintf("(%s %s %s %s)", left, rapid.SampledFrom([]string{"and", "unless"}).Draw(t, "set"), drawOn(t),
+		drawSide(t, rapid.SampledFrom([]string{"a", "g"}).Draw(t, "set of")))
+}
+
+func drawMatchOp(t *rapid.T) string {
+	return rapid.SampledFrom([]string{">", "<=", "!=", "> bool", "== bool", "+", "-", "/"}).Draw(t, "join")
+}
+
+func drawOn(t *rapid.T) string {
+	return rapid.SampledFrom([]string{"on (i)", "ignoring (p)"}).Draw(t, "matching")
+}
+
+// drawSide draws what stands at a side of a match: one selector of a metric with
+// numbers, a range or an aggregation around it at most.
+func drawSide(t *rapid.T, metric string) string {
+	sel := metric
+	if metric == "g" {
+		sel = rapid.SampledFrom([]string{"g", `g{p="1"}`, `g{p!="3"}`, "sum by (i) (g)"}).Draw(t, "of g")
+	}
+	side := rapid.SampledFrom([]string{"%s", "%s", "%s", "(%s > 2)", "(%s != bool 5)", "-%s", "(1 / %s)", "window"}).Draw(t, "side")
+	if side != "window" {
+		return fmt.Sprintf(side, sel)
+	}
+	if strings.HasPrefix(sel, "sum") {
+		return fmt.Sprintf("sum by (i) (%s)", drawWindow(t, "g"))
+	}
+	return drawWindow(t, sel)
 }
 
 func drawWindow(t *rapid.T, sel string) string {
@@ -85,7 +141,9 @@ func drawExpr(t *rapid.T, depth int) string {
 	}
 	l := drawExpr(t, rapid.IntRange(0, depth-1).Draw(t, "depth"))
 	op := rapid.SampledFrom([]string{">", ">=", "<", "!=", "=="}).Draw(t, "comparison")
-	switch rapid.IntRange(0, 8).Draw(t, "form") {
+	switch rapid.IntRange(0, 9).Draw(t, "form") {
+	case 9:
+		return drawSet(t, l)
 	case 0, 1, 2:
 		return fmt.Sprintf("(%s %s 5)", l, op)
 	case 3:
@@ -101,11 +159,19 @@ func drawExpr(t *rapid.T, depth int) string {
 	return fmt.Sprintf("(%s %s %s)", l, set, drawExpr(t, depth-1))
 }
 
+// drawRule draws an expression whose identities are those of a, or now and then those of g.
+func drawRule(t *rapid.T) string {
+	if rapid.IntRange(0, 5).Draw(t, "identities of g") == 0 {
+		return drawGrouped(t)
+	}
+	return drawExpr(t, rapid.IntRange(1, 3).Draw(t, "expr depth"))
+}
+
 func drawScenario(t *rapid.T) scenario {
 	s := scenario{ups: map[string][]sample.Up{}}
 	resolve := rapid.IntRange(1, 3).Draw(t, "resolve_after")
 	s.rule = fmt.Sprintf(`groups: [{name: g, interval: 1m, rules: [{alert: A, expr: '%s', consecutive: %d, missing: %s, max_gap: %d, lateness: 30m, missing_after: %ds, resolve_after: %d, no_data_after: %d, phase: %ds, min_members: %d}]}]`,
-		drawExpr(t, rapid.IntRange(1, 3).Draw(t, "expr depth")), rapid.IntRange(1, 3).Draw(t, "consecutive"),
+		drawRule(t), rapid.IntRange(1, 3).Draw(t, "consecutive"),
 		rapid.SampledFrom([]string{"hold", "reset", "breach"}).Draw(t, "missing"), rapid.IntRange(0, 2).Draw(t, "max_gap"),
 		rapid.SampledFrom([]int{0, 30, 60, 300}).Draw(t, "missing_after"), resolve, rapid.IntRange(1, 4).Draw(t, "no_data_after"),
 		rapid.SampledFrom([]int{0, 0, 20}).Draw(t, "phase"), rapid.IntRange(1, 2).Draw(t, "min_members"))

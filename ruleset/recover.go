@@ -20,9 +20,6 @@ import (
 // reasonRecovered marks live entries that a start found to be missing.
 const reasonRecovered = "recovered"
 
-// maxAhead is how far ahead of the clock the store takes a sample by default.
-const maxAhead = 10 * time.Minute
-
 // Recover rebuilds the state after a start from the store's samples and the
 // journal, and tells the sink what the log it has lacks: nothing is lost and
 // nothing told twice. Open must list the alerts that stand in the incident
@@ -238,7 +235,7 @@ func (e *Engine) rebuildMetric(ctx context.Context, metric string, states []*rul
 	ms = append(slices.Clone(ms), labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, metric))
 	to := e.now
 	if !e.wide { // a sample that came before its time is judged at its check
-		to += maxAhead.Milliseconds()
+		to += time.Duration(e.cfg.MaxAhead).Milliseconds()
 	}
 	return readSeries(ctx, e.store, from, to, ms, func(l labels.Labels, pt point) {
 		if ser == nil || !labels.Equal(ser.labels, l) {

@@ -17,6 +17,7 @@ type operandOf struct {
 	sel    *parser.VectorSelector // as it stands in reference.expr
 	origin *parser.VectorSelector // as it reads samples
 	agg    *parser.AggregateExpr
+	at     standing
 }
 
 func (o operandOf) offset() int64              { return o.origin.OriginalOffset.Milliseconds() }
@@ -30,36 +31,119 @@ func (o operandOf) id(l labels.Labels) string {
 	case o.agg != nil:
 		b.Keep(o.agg.Grouping...)
 	}
-	return b.Del(model.MetricNameLabel).Labels().String()
+	return o.at.id(b.Labels())
 }
 
 // operands lists the operands of an expression.
-func (f *reference) operands(e parser.Expr) []operandOf {
+func (f *reference) operands(e parser.Expr, at standing) []operandOf {
 	switch e := unparen(e).(type) {
 	case *parser.UnaryExpr:
-		return f.operands(e.Expr)
+		return f.operands(e.Expr, at)
 	case *parser.BinaryExpr:
-		return append(f.operands(e.LHS), f.operands(e.RHS)...)
+		l, r := sides(e, at)
+		return append(f.operands(e.LHS, l), f.operands(e.RHS, r)...)
 	case *parser.AggregateExpr:
-		os := f.operands(e.Expr)
+		os := f.operands(e.Expr, at)
 		for i := range os {
 			os[i].agg = e
 		}
 		return os
 	case *parser.VectorSelector:
 		if origin := f.windows[e.Name]; origin != nil {
-			return []operandOf{{sel: e, origin: origin}}
+			return []operandOf{{sel: e, origin: origin, at: at}}
 		}
-		return []operandOf{{sel: e, origin: e}}
+		return []operandOf{{sel: e, origin: e, at: at}}
 	}
 	return nil
+}
+
+// standing is where an expression stands: on labels of its own, or under on or
+// ignoring, which look at some of them.
+type standing struct {
+	match *parser.VectorMatching // nil: the labels are the identity's
+	many  bool                   // any number of series may match: right of and, unless
+}
+
+// sides says where the two sides of a binary expression stand.
+func sides(e *parser.BinaryExpr, at standing) (l, r standing) {
+	vm := e.VectorMatching
+	if vm == nil || !vm.On && len(vm.MatchingLabels) == 0 {
+		return at, at
+	}
+	under := standing{match: vm}
+	switch vm.Card {
+	case parser.CardOneToOne:
+		return under, under
+	case parser.CardOneToMany:
+		return under, at
+	case parser.CardManyToMany:
+		under.many = true
+	}
+	return at, under
+}
+
+func cardOf(e *parser.BinaryExpr) parser.VectorMatchCardinality {
+	if e.VectorMatching == nil {
+		return parser.CardOneToOne
+	}
+	return e.VectorMatching.Card
+}
+
+// id is what matching sees of labels.
+func (at standing) id(l labels.Labels) string {
+	b := labels.NewBuilder(l).Del(model.MetricNameLabel)
+	if vm := at.match; vm != nil && vm.On {
+		b.Keep(vm.MatchingLabels...)
+	} else if vm != nil {
+		b.Del(vm.MatchingLabels...)
+	}
+	return b.Labels().String()
+}
+
+// of is what matching sees of an identity.
+func (at standing) of(id string) string { return at.id(labelsOf(id)) }
+
+// labelsOf reads an identity.
+func labelsOf(id string) labels.Labels {
+	l, err := promParser.ParseMetric(id)
+	if err != nil {
+		panic(err)
+	}
+	return l
+}
+
+// single writes a selector so that it gives nothing where matching allows one
+// series and finds several.
+func (at standing) single(e *parser.VectorSelector) string {
+	if at.match == nil || at.many {
+		return e.String()
+	}
+	names := strings.Join(at.match.MatchingLabels, ", ")
+	match, by := "ignoring", "without"
+	if at.match.On {
+		match, by = "on", "by"
+	}
+	return fmt.Sprintf("(%s unless %s (%s) (count %s (%s) (%s) > 1))", e, match, names, by, names, e)
+}
+
+// matching writes how two vectors are matched.
+func matching(vm *parser.VectorMatching) string {
+	if vm == nil || !vm.On && len(vm.MatchingLabels) == 0 {
+		return " "
+	}
+	word := "ignoring"
+	if vm.On {
+		word = "on"
+	}
+	group := map[parser.VectorMatchCardinality]string{parser.CardManyToOne: " group_left ()", parser.CardOneToMany: " group_right ()"}[vm.Card]
+	return fmt.Sprintf(" %s (%s)%s ", word, strings.Join(vm.MatchingLabels, ", "), group)
 }
 
 // seriesOf lists the series that an operand reads for an identity.
 func (f *reference) seriesOf(o operandOf, id string) []labels.Labels {
 	var out []labels.Labels
 	for _, s := range f.all {
-		if o.reads(s.Labels) && o.id(s.Labels) == id && !slices.ContainsFunc(out, func(l labels.Labels) bool { return labels.Equal(l, s.Labels) }) {
+		if o.reads(s.Labels) && o.id(s.Labels) == o.at.of(id) && !slices.ContainsFunc(out, func(l labels.Labels) bool { return labels.Equal(l, s.Labels) }) {
 			out = append(out, s.Labels)
 		}
 	}
@@ -81,8 +165,7 @@ func (f *reference) samples(l labels.Labels, upTo int64) []sample.Sample {
 // there says whether a series gives an operand something at ts.
 func (f *reference) there(o operandOf, l labels.Labels, ts int64) bool {
 	if o.isWindow() {
-		_, in := f.query(o.sel.String(), ts)[idOf(l)]
-		return in
+		return len(f.values(o.sel.String(), standing{}, idOf(l), ts)) > 0
 	}
 	known := f.samples(l, ts-o.offset())
 	last := known[len(known)-1]
@@ -160,13 +243,13 @@ func (f *reference) members(e parser.Expr) string {
 	case *parser.BinaryExpr:
 		switch {
 		case !e.Op.IsComparisonOperator():
-			return f.numbers(e)
+			return f.numbers(e, standing{})
 		case e.LHS.Type() == parser.ValueTypeScalar:
 			return f.members(e.RHS)
 		}
 		return f.members(e.LHS)
 	}
-	return f.numbers(e)
+	return f.numbers(e, standing{})
 }
 
 // prepare replaces each range function of the rule by a selector of its values,

@@ -32,17 +32,32 @@ type reference struct {
 
 	expr    parser.Expr                       // the rule's, range functions replaced by selectors of their values
 	windows map[string]*parser.VectorSelector // what those stand for: the selector in the range
+	answers map[asked][]labelled
 }
 
-// ids maps identities to values.
-type ids map[string]float64
+// labelled is one value of an instant query.
+type labelled struct {
+	labels labels.Labels
+	v      float64
+}
 
-// query runs an instant query at ts with look-back I.
-func (f *reference) query(expr string, ts int64) ids {
-	out := ids{}
-	for _, s := range f.queryIn(f.store, expr, ts) {
-		out[idOf(s.Metric)] = s.F
+// asked is a query.
+type asked struct {
+	expr string
+	ts   int64
+}
+
+// query runs an instant query at ts with look-back I. It remembers what it gave.
+func (f *reference) query(expr string, ts int64) []labelled {
+	key := asked{expr, ts}
+	if out, ok := f.answers[key]; ok {
+		return out
 	}
+	var out []labelled
+	for _, s := range f.queryIn(f.store, expr, ts) {
+		out = append(out, labelled{s.Metric, s.F})
+	}
+	f.answers[key] = out
 	return out
 }
 
@@ -59,122 +74,123 @@ func (f *reference) queryIn(store *Memory, expr string, ts int64) promql.Vector 
 	return slices.Clone(v)
 }
 
+// values are those that an expression, standing at a place, has for an identity.
+func (f *reference) values(expr string, at standing, id string, ts int64) []float64 {
+	var out []float64
+	for _, s := range f.query(expr, ts) {
+		if at.id(s.labels) == at.of(id) {
+			out = append(out, s.v)
+		}
+	}
+	return out
+}
+
 // numbers writes an expression so that NaN counts as not there at every operator.
-func (f *reference) numbers(e parser.Expr) string {
+func (f *reference) numbers(e parser.Expr, at standing) string {
 	self := func(s string) string { return "(" + s + " == " + s + ")" }
 	switch e := e.(type) {
 	case *parser.ParenExpr:
-		return "(" + f.numbers(e.Expr) + ")"
+		return "(" + f.numbers(e.Expr, at) + ")"
 	case *parser.UnaryExpr:
-		return "(-" + f.numbers(e.Expr) + ")"
+		return "(-" + f.numbers(e.Expr, at) + ")"
 	case *parser.VectorSelector:
-		return self(e.String())
+		return self(at.single(e))
 	case *parser.BinaryExpr:
-		b := ""
-		if e.ReturnBool {
-			b = " bool"
-		}
-		s := "(" + f.numbers(e.LHS) + " " + e.Op.String() + b + " " + f.numbers(e.RHS) + ")"
+		s := f.joined(e, at)
 		if e.Op.IsSetOperator() || e.Op.IsComparisonOperator() {
 			return s
 		}
 		return self(s)
 	case *parser.AggregateExpr:
 		agg := func(op, inner string) string { return op + " " + grouping(e) + " (" + inner + ")" }
-		return self(fmt.Sprintf("(%s and (%s >= %d))", agg(e.Op.String(), f.numbers(e.Expr)), agg("count", f.members(e.Expr)), f.rule.MinMembers))
+		return self(fmt.Sprintf("(%s and (%s >= %d))", agg(e.Op.String(), f.numbers(e.Expr, standing{})), agg("count", f.members(e.Expr)), f.rule.MinMembers))
 	}
 	return e.String()
 }
 
-// present lists the identities whose operands are there, by the clauses of the definition.
-func (f *reference) present(e parser.Expr, ts int64) map[string]bool {
-	out := map[string]bool{}
+// joined writes a binary expression over the numbers of its sides.
+func (f *reference) joined(e *parser.BinaryExpr, at standing) string {
+	l, r := sides(e, at)
+	b := ""
+	if e.ReturnBool {
+		b = " bool"
+	}
+	return "(" + f.numbers(e.LHS, l) + " " + e.Op.String() + b + matching(e.VectorMatching) + f.numbers(e.RHS, r) + ")"
+}
+
+// present says whether an identity's operands are there, by the clauses of the definition.
+func (f *reference) present(e parser.Expr, at standing, id string, ts int64) bool {
 	switch e := e.(type) {
 	case *parser.ParenExpr:
-		return f.present(e.Expr, ts)
+		return f.present(e.Expr, at, id, ts)
 	case *parser.UnaryExpr:
-		return f.present(e.Expr, ts)
+		return f.present(e.Expr, at, id, ts)
 	case *parser.VectorSelector:
-		for id := range f.query(f.numbers(e), ts) {
-			out[id] = true
-		}
+		return len(f.values(f.numbers(e, at), at, id, ts)) > 0
 	case *parser.BinaryExpr:
+		if at.many && f.operands(e, at)[0].agg == nil {
+			return f.anyOf(e, at, id, func(id string) bool { return f.present(e, standing{}, id, ts) })
+		}
+		if f.notNumber(e, at, id, ts) {
+			return false
+		}
 		if e.LHS.Type() == parser.ValueTypeScalar {
-			return f.without(f.present(e.RHS, ts), e, ts)
+			return f.present(e.RHS, at, id, ts)
 		}
-		l := f.present(e.LHS, ts)
+		atL, atR := sides(e, at)
+		l := f.present(e.LHS, atL, id, ts)
 		if e.RHS.Type() == parser.ValueTypeScalar {
-			return f.without(l, e, ts)
+			return l
 		}
-		r := f.present(e.RHS, ts)
-		inL, inR := f.query(f.numbers(e.LHS), ts), f.query(f.numbers(e.RHS), ts)
-		for _, id := range union(l, r) {
-			_, passL := inL[id]
-			_, passR := inR[id]
-			switch {
-			case e.Op == parser.LUNLESS:
-				out[id] = l[id]
-			case e.Op == parser.LAND:
-				out[id] = l[id] && r[id] || l[id] && !passL || r[id] && !passR
-			case e.Op == parser.LOR:
-				out[id] = l[id] && r[id] || passL || passR
-			default:
-				out[id] = l[id] && r[id]
-			}
+		r := f.present(e.RHS, atR, id, ts)
+		passL, passR := len(f.values(f.numbers(e.LHS, atL), atL, id, ts)) > 0, len(f.values(f.numbers(e.RHS, atR), atR, id, ts)) > 0
+		switch e.Op {
+		case parser.LUNLESS:
+			return l
+		case parser.LAND:
+			return l && r || l && !passL || r && !passR
+		case parser.LOR:
+			return l && r || passL || passR
 		}
-		return f.without(out, e, ts)
+		return l && r
 	case *parser.AggregateExpr:
-		for id := range f.query(fmt.Sprintf("count %s (%s) >= %d", grouping(e), f.members(e.Expr), f.rule.MinMembers), ts) {
-			out[id] = true
+		if slices.ContainsFunc(f.values(e.Op.String()+" "+grouping(e)+" ("+f.numbers(e.Expr, standing{})+")", at, id, ts), math.IsNaN) {
+			return false
 		}
-		for id, v := range f.query(e.Op.String()+" "+grouping(e)+" ("+f.numbers(e.Expr)+")", ts) {
-			if math.IsNaN(v) {
-				delete(out, id)
-			}
-		}
+		return len(f.values(fmt.Sprintf("count %s (%s) >= %d", grouping(e), f.members(e.Expr), f.rule.MinMembers), at, id, ts)) > 0
 	}
-	return out
+	return false
 }
 
-// without takes out the identities at which arithmetic gives NaN.
-func (f *reference) without(ps map[string]bool, e *parser.BinaryExpr, ts int64) map[string]bool {
+// anyOf says whether a thing holds for one of the series on the right of and or unless.
+func (f *reference) anyOf(e parser.Expr, at standing, id string, holds func(id string) bool) bool {
+	return slices.ContainsFunc(f.seriesOf(f.operands(e, at)[0], id), func(l labels.Labels) bool { return holds(idOf(l)) })
+}
+
+// notNumber says whether arithmetic gives NaN.
+func (f *reference) notNumber(e *parser.BinaryExpr, at standing, id string, ts int64) bool {
 	if e.Op.IsSetOperator() || e.Op.IsComparisonOperator() {
-		return ps
+		return false
 	}
-	plain := f.query("("+f.numbers(e.LHS)+") "+e.Op.String()+" ("+f.numbers(e.RHS)+")", ts)
-	for id, v := range plain {
-		if math.IsNaN(v) {
-			delete(ps, id)
-		}
-	}
-	return ps
-}
-
-func union(a, b map[string]bool) []string {
-	var out []string
-	for id := range a {
-		out = append(out, id)
-	}
-	for id := range b {
-		if !a[id] {
-			out = append(out, id)
-		}
-	}
-	return out
+	return slices.ContainsFunc(f.values(f.joined(e, at), at, id, ts), math.IsNaN)
 }
 
 // carriers lists the operands that give an expression its labels.
-func (f *reference) carriers(e parser.Expr) []operandOf {
+func (f *reference) carriers(e parser.Expr, at standing) []operandOf {
 	if b, ok := unparen(e).(*parser.BinaryExpr); ok {
-		if b.Op == parser.LAND || b.Op == parser.LUNLESS {
-			return f.carriers(b.LHS)
+		l, r := sides(b, at)
+		switch {
+		case b.Op == parser.LAND || b.Op == parser.LUNLESS || cardOf(b) == parser.CardManyToOne:
+			return f.carriers(b.LHS, l)
+		case cardOf(b) == parser.CardOneToMany:
+			return f.carriers(b.RHS, r)
 		}
-		return append(f.carriers(b.LHS), f.carriers(b.RHS)...)
+		return append(f.carriers(b.LHS, l), f.carriers(b.RHS, r)...)
 	}
 	if u, ok := unparen(e).(*parser.UnaryExpr); ok {
-		return f.carriers(u.Expr)
+		return f.carriers(u.Expr, at)
 	}
-	return f.operands(e)
+	return f.operands(e, at)
 }
 
 func idOf(l labels.Labels) string {
@@ -195,17 +211,17 @@ func (f *reference) observed(l labels.Labels, lo, hi int64) bool {
 // verdict judges one check of one identity; ended says that its series ended in the slot.
 func (f *reference) verdict(id string, k int64) (v Verdict, value float64, ended bool) {
 	ts, lo := f.rule.timeOf(k), f.rule.timeOf(k-1)
-	ended = f.ended(f.expr, id, lo, ts)
-	if val, in := f.query(f.numbers(f.expr), ts)[id]; in {
-		return VerdictBreach, val, ended
+	ended = f.ended(f.expr, standing{}, id, lo, ts)
+	if vals := f.values(f.numbers(f.expr, standing{}), standing{}, id, ts); len(vals) > 0 {
+		return VerdictBreach, vals[0], ended
 	}
-	if f.present(f.expr, ts)[id] {
+	if f.present(f.expr, standing{}, id, ts) {
 		return VerdictGood, math.NaN(), ended
 	}
-	if f.nan(f.expr, id, ts) {
+	if f.nan(f.expr, standing{}, id, ts) {
 		return VerdictMissing, math.NaN(), ended
 	}
-	for _, o := range f.operands(f.expr) {
+	for _, o := range f.operands(f.expr, standing{}) {
 		for _, l := range f.seriesOf(o, id) {
 			known := f.samples(l, ts-o.offset())
 			if len(known) > 0 && !f.there(o, l, ts) && !f.observed(l, lo, ts) {
@@ -217,61 +233,63 @@ func (f *reference) verdict(id string, k int64) (v Verdict, value float64, ended
 }
 
 // nan says whether a NaN is why an expression is not present.
-func (f *reference) nan(e parser.Expr, id string, ts int64) bool {
+func (f *reference) nan(e parser.Expr, at standing, id string, ts int64) bool {
 	switch e := e.(type) {
 	case *parser.ParenExpr:
-		return f.nan(e.Expr, id, ts)
+		return f.nan(e.Expr, at, id, ts)
 	case *parser.UnaryExpr:
-		return f.nan(e.Expr, id, ts)
+		return f.nan(e.Expr, at, id, ts)
 	case *parser.VectorSelector:
-		v, in := f.query(e.String(), ts)[id]
-		return in && math.IsNaN(v)
+		return !f.present(e, at, id, ts) && len(f.values(at.single(e), at, id, ts)) > 0
 	case *parser.BinaryExpr:
-		if f.present(e, ts)[id] {
+		if f.present(e, at, id, ts) {
 			return false
 		}
-		if !e.Op.IsSetOperator() && !e.Op.IsComparisonOperator() {
-			if v, in := f.query("("+f.numbers(e.LHS)+") "+e.Op.String()+" ("+f.numbers(e.RHS)+")", ts)[id]; in && math.IsNaN(v) {
-				return true
-			}
+		l, r := sides(e, at)
+		if at.many && f.operands(e, at)[0].agg == nil {
+			return f.anyOf(e, at, id, func(id string) bool { return f.nan(e, standing{}, id, ts) })
 		}
-		return f.nan(e.LHS, id, ts) || e.Op != parser.LUNLESS && f.nan(e.RHS, id, ts)
+		return f.notNumber(e, at, id, ts) || f.nan(e.LHS, l, id, ts) || e.Op != parser.LUNLESS && f.nan(e.RHS, r, id, ts)
 	case *parser.AggregateExpr:
-		if f.present(e, ts)[id] {
+		if f.present(e, at, id, ts) {
 			return false
 		}
-		if v, in := f.query(e.Op.String()+" "+grouping(e)+" ("+f.numbers(e.Expr)+")", ts)[id]; in && math.IsNaN(v) {
+		if slices.ContainsFunc(f.values(e.Op.String()+" "+grouping(e)+" ("+f.numbers(e.Expr, standing{})+")", at, id, ts), math.IsNaN) {
 			return true
 		}
-		return slices.ContainsFunc(f.seriesOf(f.operands(e)[0], id), func(l labels.Labels) bool { return f.nan(e.Expr, idOf(l), ts) })
+		return slices.ContainsFunc(f.seriesOf(f.operands(e, at)[0], id), func(l labels.Labels) bool { return f.nan(e.Expr, standing{}, idOf(l), ts) })
 	}
 	return false
 }
 
-func (f *reference) ended(e parser.Expr, id string, lo, hi int64) bool {
+func (f *reference) ended(e parser.Expr, at standing, id string, lo, hi int64) bool {
 	switch e := e.(type) {
 	case *parser.ParenExpr:
-		return f.ended(e.Expr, id, lo, hi)
+		return f.ended(e.Expr, at, id, lo, hi)
 	case *parser.UnaryExpr:
-		return f.ended(e.Expr, id, lo, hi)
+		return f.ended(e.Expr, at, id, lo, hi)
 	case *parser.BinaryExpr:
-		if e.Op == parser.LAND || e.Op == parser.LUNLESS || e.RHS.Type() == parser.ValueTypeScalar {
-			return f.ended(e.LHS, id, lo, hi)
+		atL, atR := sides(e, at)
+		switch {
+		case e.Op == parser.LAND || e.Op == parser.LUNLESS || e.RHS.Type() == parser.ValueTypeScalar || cardOf(e) == parser.CardManyToOne:
+			return f.ended(e.LHS, atL, id, lo, hi)
+		case cardOf(e) == parser.CardOneToMany:
+			return f.ended(e.RHS, atR, id, lo, hi)
 		}
-		l, r := f.ended(e.LHS, id, lo, hi), f.ended(e.RHS, id, lo, hi)
+		l, r := f.ended(e.LHS, atL, id, lo, hi), f.ended(e.RHS, atR, id, lo, hi)
 		if e.Op == parser.LOR {
-			return l && (r || !f.begun(e.RHS, id, hi)) || r && !f.begun(e.LHS, id, hi)
+			return l && (r || !f.begun(e.RHS, atR, id, hi)) || r && !f.begun(e.LHS, atL, id, hi)
 		}
 		return l || r
 	case *parser.VectorSelector, *parser.AggregateExpr:
-		return f.operandEnded(f.operands(e)[0], id, lo, hi)
+		return f.operandEnded(f.operands(e, at)[0], id, lo, hi)
 	}
 	return false
 }
 
 // begun says whether an operand of e has had a sample by ts.
-func (f *reference) begun(e parser.Expr, id string, ts int64) bool {
-	return slices.ContainsFunc(f.operands(e), func(o operandOf) bool {
+func (f *reference) begun(e parser.Expr, at standing, id string, ts int64) bool {
+	return slices.ContainsFunc(f.operands(e, at), func(o operandOf) bool {
 		return slices.ContainsFunc(f.seriesOf(o, id), func(l labels.Labels) bool { return len(f.samples(l, ts-o.offset())) > 0 })
 	})
 }
@@ -286,7 +304,7 @@ func (f *reference) log(last int64) []string {
 	var lines []line
 	starts := map[string]int64{}
 	f.prepare(last)
-	for _, o := range f.carriers(f.expr) {
+	for _, o := range f.carriers(f.expr, standing{}) {
 		for _, s := range f.all {
 			if !o.reads(s.Labels) {
 				continue
@@ -313,7 +331,7 @@ func (f *reference) log(last int64) []string {
 		if a.k != b.k {
 			return compareInt(a.k, b.k)
 		}
-		return strings.Compare(a.id, b.id)
+		return labels.Compare(labelsOf(a.id), labelsOf(b.id))
 	})
 	var out []string
 	for _, l := range lines {
@@ -428,5 +446,5 @@ func (h *history) silent() int {
 }
 
 func newReference(t *testing.T, r *Rule) *reference {
-	return &reference{t: t, rule: r, store: NewMemory(), engine: newPromQL(slog.New(slog.DiscardHandler))}
+	return &reference{t: t, rule: r, store: NewMemory(), answers: map[asked][]labelled{}, engine: newPromQL(slog.New(slog.DiscardHandler))}
 }

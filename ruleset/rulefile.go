@@ -16,7 +16,8 @@ import (
 
 const (
 	maxRuleFileBytes   = 16 << 20
-	maxChecksUnsettled = 100_000 // lateness over interval
+	maxExprBytes       = 16 << 10 // what parses and lints an expression is not linear in it
+	maxChecksUnsettled = 100_000  // lateness over interval
 )
 
 type groupNode struct {
@@ -228,6 +229,8 @@ func (rn ruleNode) rule(gn groupNode) (*Rule, string, error) {
 	switch {
 	case r.Expr == "":
 		return nil, "expr", errors.New("must not be empty")
+	case len(r.Expr) > maxExprBytes:
+		return nil, "expr", fmt.Errorf("longer than %d bytes", maxExprBytes)
 	case (rn.Alert == "") == (rn.Record == ""):
 		return nil, "alert", errors.New("a rule has either alert or record")
 	case rn.Consecutive == nil:

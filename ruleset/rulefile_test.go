@@ -60,6 +60,7 @@ func TestParseErrors(t *testing.T) {
 		}
 	}
 	f("expr: x > 1, consecutve: 3", `bad.yml:5: groups[0].rules[0]: unknown field "consecutve"`)
+	f("expr: "+strings.Repeat("-", maxExprBytes)+"x, consecutive: 1", `bad.yml:5: groups[0].rules[0].expr: longer than 16384 bytes`)
 	f("expr: x > 1, consecutive: 0", `bad.yml:5: groups[0].rules[0].consecutive: must be 1 to 10000, not 0`)
 	f("expr: x > 1, consecutive: three", `groups[0].rules[0]: line 5: cannot unmarshal`)
 	f("expr: x > 1, consecutive: 1, lateness: soon", `bad.yml:5: groups[0].rules[0]: `)

@@ -124,6 +124,9 @@ type Config struct {
 	// RecoverWindow is how far back samples are read to rebuild state after a
 	// start. Default 26h.
 	RecoverWindow model.Duration `yaml:"recover_window"`
+	// MaxAhead is how far ahead of the clock the store takes a sample: the
+	// storage's max_future, not a setting of its own. Default 10m.
+	MaxAhead model.Duration `yaml:"-"`
 }
 
 // DefaultConfig returns the documented defaults.
@@ -134,6 +137,7 @@ func DefaultConfig() Config {
 		MaxQueuedEntries:     100_000,
 		ForceAfter:           model.Duration(24 * time.Hour),
 		RecoverWindow:        model.Duration(26 * time.Hour),
+		MaxAhead:             model.Duration(10 * time.Minute),
 	}
 }
 
@@ -150,6 +154,8 @@ func (c Config) Validate() error {
 		return errors.New("force_after: must be positive")
 	case c.RecoverWindow < c.ForceAfter:
 		return errors.New("recover_window: must not be shorter than force_after")
+	case c.MaxAhead < 0:
+		return errors.New("max_ahead: must not be negative")
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func loadSpan(ctx context.Context, store storage.Queryable, s *span, in *instanc
 		first := len(s.flat)
 		from, to := r.timeOf(lo)-l.offset-l.lookback, r.timeOf(hi)-l.offset
 		newest := l.window == nil && lo == hi && len(in.rs.late) == 0 // one point is enough
-		if l.group != nil && mayEnd(j.series, from, to) {
+		if l.gathers() && mayEnd(j.series, from, to) {
 			from = min(from, to-(hi-lo+groupMemory)*r.Interval.Milliseconds())
 			newest = false
 		}
@@ -249,7 +249,7 @@ func (s *span) endedLeaf(i int, k int64) string {
 	if !l.carrier || len(s.pts[i]) == 0 {
 		return ""
 	}
-	if l.group != nil {
+	if l.gathers() {
 		return s.endedGroup(l, i, k)
 	}
 	why := ""

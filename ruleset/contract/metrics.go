@@ -275,6 +275,18 @@ const (
 	RabbitMQSocketsLimit         = "rabbitmq_sockets_limit"
 	RabbitMQHealthCode           = "rabbitmq_health_code"
 
+	// No row of the contract reads these; exporters differ about their names.
+	RedisUptimeSeconds            = "redis_uptime_seconds"
+	RedisClientsMax               = "redis_clients_max"
+	RedisConnectedReplicas        = "redis_connected_replicas"
+	RedisConnectionsRejectedTotal = "redis_connections_rejected_total"
+	RedisKeysExpiredTotal         = "redis_keys_expired_total"
+	RedisKeysEvictedTotal         = "redis_keys_evicted_total"
+	RedisRDBLastBGSaveOK          = "redis_rdb_last_bgsave_ok"
+	RedisAOFLastWriteOK           = "redis_aof_last_write_ok"
+	RedisMasterLinkUp             = "redis_master_link_up"
+	RedisMasterLastIOAgeSeconds   = "redis_master_last_io_age_seconds"
+
 	KafkaUnderReplicatedPartitions   = "kafka_under_replicated_partitions"
 	KafkaRequestQueueTimeP99Seconds  = "kafka_request_queue_time_p99_seconds"
 	KafkaResponseQueueTimeP99Seconds = "kafka_response_queue_time_p99_seconds"
@@ -292,6 +304,47 @@ const (
 	KubernetesContainerExitCode             = "kubernetes_container_exit_code"
 	KubernetesWorkloadReadyPods             = "kubernetes_workload_ready_pods"
 	KubernetesWorkloadDesiredPods           = "kubernetes_workload_desired_pods"
+)
+
+// On the host, besides its figures. No row of the contract reads these.
+const (
+	FileChangesTotal          = "file_changes_total"
+	AccountChangesTotal       = "account_changes_total"
+	HostNameChangesTotal      = "hostname_changes_total"
+	FirewallChangesTotal      = "firewall_changes_total"
+	ListeningPortChangesTotal = "listening_port_changes_total"
+
+	FileChangedTimestampSeconds          = "file_changed_timestamp_seconds"
+	AccountChangedTimestampSeconds       = "account_changed_timestamp_seconds"
+	HostNameChangedTimestampSeconds      = "hostname_changed_timestamp_seconds"
+	FirewallChangedTimestampSeconds      = "firewall_changed_timestamp_seconds"
+	ListeningPortChangedTimestampSeconds = "listening_port_changed_timestamp_seconds"
+
+	LogMatchesTotal = "log_matches_total"
+	LogLinesTotal   = "log_lines_total"
+	LogUnreadBytes  = "log_unread_bytes"
+	LogFiles        = "log_files"
+	LogGapsTotal    = "log_gaps_total"
+
+	CustomState                = "custom_state"
+	CustomExitCode             = "custom_exit_code"
+	CustomDurationSeconds      = "custom_duration_seconds"
+	CustomValue                = "custom_value"
+	CustomTextFileError        = "custom_text_file_error"
+	CustomTextFileMtimeSeconds = "custom_text_file_mtime_seconds"
+
+	FileAgeFiles                  = "fileage_files"
+	FileAgeNewestAgeSeconds       = "fileage_newest_age_seconds"
+	FileAgeNewestTimestampSeconds = "fileage_newest_timestamp_seconds"
+	FileAgeNewestSizeBytes        = "fileage_newest_size_bytes"
+
+	HeartbeatLate                        = "heartbeat_late"
+	HeartbeatFailed                      = "heartbeat_failed"
+	HeartbeatAgeSeconds                  = "heartbeat_age_seconds"
+	HeartbeatLastSuccessTimestampSeconds = "heartbeat_last_success_timestamp_seconds"
+	HeartbeatBeatsTotal                  = "heartbeat_beats_total"
+	HeartbeatExitCode                    = "heartbeat_exit_code"
+	HeartbeatDurationSeconds             = "heartbeat_duration_seconds"
 )
 
 // Sources that deliver several metrics.
@@ -502,6 +555,17 @@ var metrics = []Metric{
 	{Name: RabbitMQSocketsUsed, Type: Gauge, Unit: "sockets", Source: "middleware/rabbitmq", Labels: dims("node"), Help: "Sockets in use."},
 	{Name: RabbitMQSocketsLimit, Type: Gauge, Unit: "sockets", Source: "middleware/rabbitmq", Labels: dims("node"), Help: "Limit of sockets."},
 	{Name: RabbitMQHealthCode, Type: Gauge, Unit: "code", Source: "middleware/rabbitmq", Labels: dims("node"), Help: "0 when the node's health checks pass, else 1."},
+	{Name: RedisUptimeSeconds, Type: Gauge, Unit: "seconds", Source: "middleware/redis", Help: "Time since the server started."},
+	{Name: RedisClientsMax, Type: Gauge, Unit: "clients", Source: "middleware/redis", Help: "Clients that the server takes at most."},
+	{Name: RedisConnectedReplicas, Type: Gauge, Unit: "replicas", Source: "middleware/redis", Help: "Replicas that are connected."},
+	{Name: RedisConnectionsRejectedTotal, Type: Counter, Unit: "connections", Source: "middleware/redis", Help: "Connections refused since there were too many."},
+	{Name: RedisKeysExpiredTotal, Type: Counter, Unit: "keys", Source: "middleware/redis", Help: "Keys that expired."},
+	{Name: RedisKeysEvictedTotal, Type: Counter, Unit: "keys", Source: "middleware/redis", Help: "Keys dropped for want of memory."},
+	{Name: RedisRDBLastBGSaveOK, Type: Gauge, Unit: "state", Source: "middleware/redis", Help: "1 when the last snapshot was written, else 0."},
+	{Name: RedisAOFLastWriteOK, Type: Gauge, Unit: "state", Source: "middleware/redis", Help: "1 when the last write to the append-only file went well, else 0."},
+	{Name: RedisMasterLinkUp, Type: Gauge, Unit: "state", Source: "middleware/redis", Help: "On a replica: 1 while it is connected to its master, else 0."},
+	{Name: RedisMasterLastIOAgeSeconds, Type: Gauge, Unit: "seconds", Source: "middleware/redis", Help: "On a replica: time since its master last said something."},
+
 	{Name: KafkaUnderReplicatedPartitions, Type: Gauge, Unit: "partitions", Source: "middleware/kafka", Labels: dims("node"), Help: "Partitions led by a broker that lack in-sync replicas."},
 	{Name: KafkaRequestQueueTimeP99Seconds, Type: Gauge, Unit: "seconds", Source: "middleware/kafka", Labels: dims("node", "request"), Help: "RequestQueueTimeMs of Produce and Fetch, 99th percentile."},
 	{Name: KafkaResponseQueueTimeP99Seconds, Type: Gauge, Unit: "seconds", Source: "middleware/kafka", Labels: dims("node", "request"), Help: "ResponseQueueTimeMs of Produce and Fetch, 99th percentile."},
@@ -517,6 +581,43 @@ var metrics = []Metric{
 	{Name: KubernetesContainerExitCode, Type: Gauge, Unit: "code", Source: "middleware/kubernetes", Labels: dims("namespace", "pod", "container"), Help: "Exit code of a container while it is terminated; no sample while it runs."},
 	{Name: KubernetesWorkloadReadyPods, Type: Gauge, Unit: "pods", Source: "middleware/kubernetes", Labels: dims("namespace", "kind", "workload"), Help: "Ready pods of a workload."},
 	{Name: KubernetesWorkloadDesiredPods, Type: Gauge, Unit: "pods", Source: "middleware/kubernetes", Labels: dims("namespace", "kind", "workload"), Help: "Pods that a workload wants; no sample while it wants none."},
+
+	{Name: FileChangesTotal, Type: Counter, Unit: "changes", Source: "watch", Labels: dims("files", "reason"), Help: "Changes of watched files, by what changed."},
+	{Name: AccountChangesTotal, Type: Counter, Unit: "changes", Source: "watch", Labels: dims("reason"), Help: "Changes of accounts and their passwords, by what changed."},
+	{Name: HostNameChangesTotal, Type: Counter, Unit: "changes", Source: "watch", Labels: dims("reason"), Help: "Changes of the host's name."},
+	{Name: FirewallChangesTotal, Type: Counter, Unit: "changes", Source: "watch", Labels: dims("reason"), Help: "Changes of the firewall's rules."},
+	{Name: ListeningPortChangesTotal, Type: Counter, Unit: "changes", Source: "watch", Labels: dims("reason"), Help: "Ports that began or ceased to listen."},
+	{Name: FileChangedTimestampSeconds, Type: Gauge, Unit: "seconds", Source: "watch", Labels: dims("files", "path", "reason"), Help: "Unix time at which a file's last change was seen, for as long as it is remembered."},
+	{Name: AccountChangedTimestampSeconds, Type: Gauge, Unit: "seconds", Source: "watch", Labels: dims("user", "reason"), Help: "Unix time at which an account's last change was seen."},
+	{Name: HostNameChangedTimestampSeconds, Type: Gauge, Unit: "seconds", Source: "watch", Labels: dims("reason"), Help: "Unix time at which the host's name was seen to have changed."},
+	{Name: FirewallChangedTimestampSeconds, Type: Gauge, Unit: "seconds", Source: "watch", Labels: dims("firewall", "reason"), Help: "Unix time at which a firewall's last change was seen."},
+	{Name: ListeningPortChangedTimestampSeconds, Type: Gauge, Unit: "seconds", Source: "watch", Labels: dims("protocol", "address", "port", "reason"), Help: "Unix time at which a port was seen to have begun or ceased to listen."},
+
+	{Name: LogMatchesTotal, Type: Counter, Unit: "lines", Source: "logfile", Labels: dims("log", "pattern"), Help: "Lines of a log that a pattern matches; the pattern's named groups are labels too."},
+	{Name: LogLinesTotal, Type: Counter, Unit: "lines", Source: "logfile", Labels: dims("log"), Help: "Lines of a log."},
+	{Name: LogUnreadBytes, Type: Gauge, Unit: "bytes", Source: "logfile", Labels: dims("log"), Help: "What is written to a log and not read yet."},
+	{Name: LogFiles, Type: Gauge, Unit: "files", Source: "logfile", Labels: dims("log"), Help: "Files of a log that are there."},
+	{Name: LogGapsTotal, Type: Counter, Unit: "gaps", Source: "logfile", Labels: dims("log", "reason"), Help: "Times that lines of a log may have been lost."},
+
+	{Name: CustomState, Type: Gauge, Unit: "state", Source: "custom", Labels: dims("command"), Help: "0 when a declared command gave its values, else why not."},
+	{Name: CustomExitCode, Type: Gauge, Unit: "state", Source: "custom", Labels: dims("command"), Help: "Exit code of a declared command."},
+	{Name: CustomDurationSeconds, Type: Gauge, Unit: "seconds", Source: "custom", Labels: dims("command"), Help: "How long a declared command ran."},
+	{Name: CustomValue, Type: Gauge, Unit: "state", Source: "custom", Labels: dims("command", "item", "zabbix_host"), Help: "What a declared command printed; any number."},
+	{Name: CustomTextFileError, Type: Gauge, Unit: "state", Source: "custom", Labels: dims("file"), Help: "1 when nothing of a text file is delivered, else 0."},
+	{Name: CustomTextFileMtimeSeconds, Type: Gauge, Unit: "seconds", Source: "custom", Labels: dims("file"), Help: "Unix time at which a text file was written."},
+
+	{Name: FileAgeFiles, Type: Gauge, Unit: "files", Source: "fileage", Labels: dims("files"), Help: "Expected files that are there and count."},
+	{Name: FileAgeNewestAgeSeconds, Type: Gauge, Unit: "seconds", Source: "fileage", Labels: dims("files"), Help: "Age of the newest expected file, such as a backup."},
+	{Name: FileAgeNewestTimestampSeconds, Type: Gauge, Unit: "seconds", Source: "fileage", Labels: dims("files"), Help: "Unix time at which it was written."},
+	{Name: FileAgeNewestSizeBytes, Type: Gauge, Unit: "bytes", Source: "fileage", Labels: dims("files"), Help: "Its size."},
+
+	{Name: HeartbeatLate, Type: Gauge, Unit: "state", Source: "heartbeat", Labels: dims("heartbeat"), Help: "1 when a job's last success is older than its interval and grace, else 0."},
+	{Name: HeartbeatFailed, Type: Gauge, Unit: "state", Source: "heartbeat", Labels: dims("heartbeat"), Help: "1 when a job's last report told of a failure, else 0."},
+	{Name: HeartbeatAgeSeconds, Type: Gauge, Unit: "seconds", Source: "heartbeat", Labels: dims("heartbeat"), Help: "Time since a job's last success, or since it was declared."},
+	{Name: HeartbeatLastSuccessTimestampSeconds, Type: Gauge, Unit: "seconds", Source: "heartbeat", Labels: dims("heartbeat"), Help: "Unix time of a job's last success."},
+	{Name: HeartbeatBeatsTotal, Type: Counter, Unit: "reports", Source: "heartbeat", Labels: dims("heartbeat", "status"), Help: "Reports of a job by what they told."},
+	{Name: HeartbeatExitCode, Type: Gauge, Unit: "state", Source: "heartbeat", Labels: dims("heartbeat"), Help: "Exit code that a job reported last."},
+	{Name: HeartbeatDurationSeconds, Type: Gauge, Unit: "seconds", Source: "heartbeat", Labels: dims("heartbeat"), Help: "Duration that a job reported last."},
 }
 
 // Metrics lists every declared metric in the order of the contract's products.

@@ -70,6 +70,26 @@ type Report struct {
 	Totals       map[Status]int `json:"totals"` // resource and row pairs
 	Entries      []Entry        `json:"entries"`
 	Entitlements []Usage        `json:"entitlements"`
+
+	resourcesOf map[string]int // by customer
+}
+
+// Of is what the report says of one customer. An unknown one has nothing.
+func (r *Report) Of(customer string) *Report {
+	out := &Report{At: r.At, Resources: r.resourcesOf[customer], Totals: map[Status]int{}, resourcesOf: map[string]int{}}
+	out.resourcesOf[customer] = out.Resources
+	for _, e := range r.Entries {
+		if e.Customer == customer {
+			out.Totals[e.Status]++
+			out.Entries = append(out.Entries, e)
+		}
+	}
+	for _, u := range r.Entitlements {
+		if u.Customer == customer {
+			out.Entitlements = append(out.Entitlements, u)
+		}
+	}
+	return out
 }
 
 // Holes counts the pairs that should be watched and are not.
@@ -127,9 +147,10 @@ func Compute(ctx context.Context, cfg Config, q storage.Queryable, j ruleset.Jou
 		return nil, fmt.Errorf("coverage: %w", err)
 	}
 	c := composer{scan: s, rules: rules, applied: applied, breaches: breaches, now: now}
-	r := &Report{At: now.UTC(), Totals: map[Status]int{}, Entitlements: s.usage(cfg)}
+	r := &Report{At: now.UTC(), Totals: map[Status]int{}, Entitlements: s.usage(cfg), resourcesOf: map[string]int{}}
 	for _, res := range s.resources() {
 		r.Resources++
+		r.resourcesOf[res.customer]++
 		for _, row := range rowsOf[res.product] {
 			e := c.entry(res, row)
 			r.Totals[e.Status]++

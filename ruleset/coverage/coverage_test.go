@@ -326,6 +326,22 @@ func TestOptionalAndWindowsRowsExist(t *testing.T) {
 	}
 }
 
+func TestReportOfOneCustomer(t *testing.T) {
+	s := newStore()
+	s.live(1, "__name__", "aliyun_ecs_info", "product", "ecs", "region", "r", "instance", "i-1")
+	s.live(1, "__name__", "aliyun_ecs_info", "product", "ecs", "region", "r", "instance", "i-2")
+	all := compute(t, s, pack(t), nil)
+	if all.Resources != 2 || all.Holes() == 0 {
+		t.Fatalf("%d resources, %d holes", all.Resources, all.Holes())
+	}
+	if d := cmp.Diff(all, all.Of("acme"), cmp.AllowUnexported(Report{})); d != "" {
+		t.Errorf("the only customer (-all +of):\n%s", d)
+	}
+	if other := all.Of("other"); other.Resources != 0 || other.Holes() != 0 || len(other.Entries) != 0 || len(other.Entitlements) != 0 {
+		t.Errorf("another customer has %+v", other)
+	}
+}
+
 func TestConfigValidate(t *testing.T) {
 	f := func(change func(*Config), want string) {
 		t.Helper()

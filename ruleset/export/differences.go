@@ -28,17 +28,17 @@ func header(t Target) []string {
 			"  still stand on multiples of the interval.")
 	case VMAlert:
 		out = append(out, "- MetricsQL's increase() and delta() do not extrapolate, Prometheus's do.",
-			"- Rule groups without eval_delay rely on vmalert's default of -rule.evalDelay=30s; eval_alignment must",
-			"  stay on.")
+			"- vmalert looks -rule.evalDelay (30s unless set) before its clock; data that come later than that by",
+			"  nature are waited for by the offsets below. eval_alignment must stay on.")
 	case Mimir:
 		out = append(out, "- Mimir's limit of rules per rule group must allow the largest one here (its default is 20).",
-			"Load with: mimirtool rules load FILE")
+			"Load with: mimirtool rules load FILE; the namespace is the file's name without its ending.")
 	}
 	return append(out, "")
 }
 
 // Differences lists what the exported rule loses besides what every one does.
-func Differences(r *ruleset.Rule, t Target) []string {
+func Differences(r *ruleset.Rule) []string {
 	if r.Plain {
 		return nil
 	}

@@ -47,15 +47,11 @@ func ParseTarget(s string) (Target, error) {
 	return "", fmt.Errorf("%q is not a ruler that can be exported to; want prometheus, vmalert or mimir", s)
 }
 
-// Namespace is the namespace of the rule groups written for Mimir.
-const Namespace = "watchkeeper"
-
-// group is a rule group; EvalDelay is vmalert's alone, QueryOffset Mimir's.
+// group is a rule group. All three rulers, and promtool of every version, know
+// these fields; those that one of them has for late data are not used.
 type group struct {
-	Name        string         `yaml:"name"`
-	Interval    model.Duration `yaml:"interval,omitempty"`
-	EvalDelay   model.Duration `yaml:"eval_delay,omitempty"`
-	QueryOffset model.Duration `yaml:"query_offset,omitempty"`
+	Name     string         `yaml:"name"`
+	Interval model.Duration `yaml:"interval,omitempty"`
 }
 
 // rule is an exported rule.
@@ -69,20 +65,17 @@ type rule struct {
 	Annotations   map[string]string `yaml:"annotations,omitempty"`
 }
 
-// Write writes one rule file with all groups. Rules of a group that wait
-// differently long for late data come into rule groups of their own.
+// Write writes one rule file with all groups.
 func Write(w io.Writer, t Target, groups []ruleset.Group) error {
 	list := &yaml.Node{Kind: yaml.SequenceNode}
 	names := map[string]bool{}
 	for _, g := range groups {
-		for _, part := range split(g) {
-			part.name = unique(names, part.name, g.File)
-			n, err := part.export(t)
-			if err != nil {
-				return fmt.Errorf("export rule group %q: %w", g.Name, err)
-			}
-			list.Content = append(list.Content, n)
+		name := unique(names, g.Name, g.File)
+		n, err := groupNode(name, g, t)
+		if err != nil {
+			return fmt.Errorf("export rule group %q: %w", g.Name, err)
 		}
+		list.Content = append(list.Content, n)
 	}
 	b, err := render(list, t)
 	if err != nil {
@@ -90,33 +83,6 @@ func Write(w io.Writer, t Target, groups []ruleset.Group) error {
 	}
 	_, err = w.Write(b)
 	return err
-}
-
-// part is the rules of a rule group that are evaluated equally late.
-type part struct {
-	name     string
-	interval time.Duration
-	delay    time.Duration
-	rules    []*ruleset.Rule
-}
-
-// split cuts a rule group by delay, in the order of the rules.
-func split(g ruleset.Group) []*part {
-	var out []*part
-	for _, r := range g.Rules {
-		d := Delay(r)
-		i := slices.IndexFunc(out, func(p *part) bool { return p.delay == d })
-		if i < 0 {
-			name := g.Name
-			if len(out) > 0 {
-				name += "-delay-" + model.Duration(d).String()
-			}
-			out = append(out, &part{name: name, interval: g.Interval, delay: d})
-			i = len(out) - 1
-		}
-		out[i].rules = append(out[i].rules, r)
-	}
-	return out
 }
 
 // unique makes a group's name unique in the file: rulers keep one namespace
@@ -133,20 +99,13 @@ func unique(names map[string]bool, name, file string) string {
 	return out
 }
 
-func (p *part) export(t Target) (*yaml.Node, error) {
-	g := group{Name: p.name, Interval: model.Duration(p.interval)}
-	switch t {
-	case VMAlert:
-		g.EvalDelay = model.Duration(p.delay)
-	case Mimir:
-		g.QueryOffset = model.Duration(p.delay)
-	}
+func groupNode(name string, g ruleset.Group, t Target) (*yaml.Node, error) {
 	out := &yaml.Node{}
-	if err := out.Encode(g); err != nil {
+	if err := out.Encode(group{Name: name, Interval: model.Duration(g.Interval)}); err != nil {
 		return nil, err
 	}
 	rules := &yaml.Node{Kind: yaml.SequenceNode}
-	for _, r := range p.rules {
+	for _, r := range g.Rules {
 		n, err := ruleNode(r, t)
 		if err != nil {
 			return nil, fmt.Errorf("rule %q: %w", r.ID(), err)
@@ -170,7 +129,7 @@ func ruleNode(r *ruleset.Rule, t Target) (*yaml.Node, error) {
 	}
 	if !r.Plain {
 		var err error
-		if x.Expr, err = Expr(r, t); err != nil {
+		if x.Expr, err = Expr(r); err != nil {
 			return nil, err
 		}
 		x.KeepFiringFor = model.Duration(time.Duration(r.ResolveAfter-1) * r.Interval)
@@ -182,7 +141,7 @@ func ruleNode(r *ruleset.Rule, t Target) (*yaml.Node, error) {
 	if err := n.Encode(x); err != nil {
 		return nil, err
 	}
-	n.HeadComment = comment(Differences(r, t))
+	n.HeadComment = comment(Differences(r))
 	return n, nil
 }
 
@@ -216,9 +175,6 @@ func comment(lines []string) string {
 
 func render(groups *yaml.Node, t Target) ([]byte, error) {
 	f := &yaml.Node{Kind: yaml.MappingNode}
-	if t == Mimir {
-		set(f, "namespace", &yaml.Node{Kind: yaml.ScalarNode, Value: Namespace})
-	}
 	set(f, "groups", groups)
 	var b bytes.Buffer
 	for _, l := range header(t) {

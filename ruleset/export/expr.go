@@ -33,7 +33,7 @@ func Delay(r *ruleset.Rule) time.Duration {
 // differ on whether a range includes its left end. The first part carries the
 // value for the annotations. E is the rule's expression with every selector
 // reading its own slot instead of the ruler's look-back.
-func Expr(r *ruleset.Rule, t Target) (string, error) {
+func Expr(r *ruleset.Rule) (string, error) {
 	e, err := slotted(r)
 	if err != nil {
 		return "", err
@@ -47,10 +47,7 @@ func Expr(r *ruleset.Rule, t Target) (string, error) {
 		// would count apart. Arithmetic drops the name.
 		inner = fmt.Sprintf("(%s) + 0", inner)
 	}
-	offset := r.Phase
-	if t == Prometheus {
-		offset += Delay(r) // the others have a group field for it
-	}
+	offset := r.Phase + Delay(r)
 	out := fmt.Sprintf("last_over_time(%s)", points(inner, 1, r.Interval, offset))
 	if r.Consecutive > 1 {
 		out += fmt.Sprintf(" and count_over_time(%s) == %d", points(inner, r.Consecutive, r.Interval, offset), r.Consecutive)

@@ -15,18 +15,20 @@ func TestPromtoolAccepts(t *testing.T) {
 	if err != nil {
 		t.Fatalf("promtool is needed: %v", err)
 	}
-	file := filepath.Join(t.TempDir(), "rules.yml")
-	f, err := os.Create(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := Write(f, Prometheus, shipped(t)); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.CommandContext(t.Context(), promtool, "check", "rules", file).CombinedOutput(); err != nil {
-		t.Fatalf("promtool check rules: %v\n%s", err, out)
+	for _, target := range Targets() {
+		file := filepath.Join(t.TempDir(), "rules.yml")
+		f, err := os.Create(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Write(f, target, shipped(t)); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.CommandContext(t.Context(), promtool, "check", "rules", file).CombinedOutput(); err != nil {
+			t.Errorf("%s: promtool check rules: %v\n%s", target, err, out)
+		}
 	}
 }

@@ -85,6 +85,9 @@ func (i *instant) UnmarshalJSON(b []byte) error {
 	if err != nil {
 		return fmt.Errorf("%q is not a time in RFC 3339", s)
 	}
+	if t.UnixMilli() < 0 {
+		return fmt.Errorf("%q lies before 1970", s)
+	}
 	*i = instant(t.UnixMilli())
 	return nil
 }

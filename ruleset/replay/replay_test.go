@@ -116,7 +116,8 @@ func TestBadInput(t *testing.T) {
 	bad(`{"value":1}`, "want exactly one of time, advance")
 	bad(`{"advance":"2026-01-01T00:00:00Z"} {}`, "more than one object")
 	bad(`{"reload":"x.yml"}`, "needs arrive")
-	bad(`{"advance":"0001-01-01T00:00:00Z"}`+"\n"+`{"advance":"9999-01-01T00:00:00Z"}`, "line 2: time lies more than 1000000 checks")
+	bad(`{"time":"0001-01-01T00:00:00Z","value":9,"labels":{"__name__":"a"}}`, "lies before 1970")
+	bad(`{"advance":"1970-01-01T00:00:00Z"}`+"\n"+`{"advance":"9999-01-01T00:00:00Z"}`, "line 2: time lies more than 1000000 checks")
 }
 
 // FuzzSamples holds the replay to its promises on any input: no panic, and the
