@@ -6,16 +6,11 @@ package services
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
-	"log/slog"
+	"maps"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,9 +19,7 @@ import (
 
 	"watchkeeper/alertrouter/incident"
 	"watchkeeper/internal/api"
-	"watchkeeper/internal/app"
 	"watchkeeper/internal/app/apptest"
-	"watchkeeper/internal/config"
 )
 
 // token is the bearer token of the Prometheus server that writes to us.
@@ -34,7 +27,7 @@ const token = "prometheus-token-0123456789"
 
 // server is ours, in-process.
 type server struct {
-	*app.App
+	*apptest.Server
 	tickets *apptest.Receiver
 }
 
@@ -42,44 +35,10 @@ type server struct {
 // webhook receiver's address, and further files.
 func watch(t *testing.T, text string, files map[string]string) *server {
 	t.Helper()
-	s := &server{tickets: &apptest.Receiver{}}
-	hook := httptest.NewServer(s.tickets)
-	t.Cleanup(hook.Close)
-	dir := t.TempDir()
-	write(t, filepath.Join(dir, "token"), token)
-	for name, content := range files {
-		write(t, filepath.Join(dir, name), content)
-	}
-	file := filepath.Join(dir, "watchkeeper.yml")
-	write(t, file, strings.ReplaceAll(`
-data_dir: data
-api: {listen: "127.0.0.1:0"}
-alertmanager:
-  route: {receiver: tickets, group_by: [customer, alertname], group_wait: 200ms, group_interval: 200ms}
-  receivers: [{name: tickets, webhook_configs: [{url: "TICKETS"}]}]
-`+text, "TICKETS", hook.URL))
-	cfg, err := config.Load(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	log := &output{}
-	if s.App, err = app.New(cfg, app.Options{Version: "test", Log: slog.New(slog.NewTextHandler(log, nil))}); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := errors.Join(<-ended, s.Close()); err != nil {
-			t.Errorf("stop: %v", err)
-		}
-		if t.Failed() {
-			t.Logf("log of the server:\n%s", log)
-		}
-	})
-	apptest.Until(t, "ready", func() bool { code, _ := apptest.Get(s.URL() + "/-/ready"); return code == http.StatusOK })
-	return s
+	all := map[string]string{"token": token}
+	maps.Copy(all, files)
+	s := apptest.Serve(t, text, all)
+	return &server{s, s.Tickets}
 }
 
 func (s *server) incidents(t *testing.T, query string) []incident.Incident {

@@ -22,12 +22,12 @@ import (
 
 const redisPassword = "wk-redis-pass"
 
-func startRedis(t *testing.T, port string, args ...string) *daemon {
+func startRedis(t testing.TB, port string, args ...string) *daemon {
 	return start(t, nil, "redis-server", append([]string{"--bind", "127.0.0.1", "--port", port, "--dir", folder(t), "--save", "",
 		"--appendonly", "no", "--requirepass", redisPassword, "--masterauth", redisPassword}, args...)...)
 }
 
-func redisCollector(t *testing.T, port string, change func(*redis.Config)) *server.Collector {
+func redisCollector(t testing.TB, port string, change func(*redis.Config)) *server.Collector {
 	t.Helper()
 	cfg := redis.Config{Settings: server.Settings{Name: "r-" + port}, Address: "127.0.0.1:" + port,
 		Credentials: server.Credentials{PasswordFile: servertest.PasswordFile(t, redisPassword)}}
@@ -37,7 +37,7 @@ func redisCollector(t *testing.T, port string, change func(*redis.Config)) *serv
 	return must(redis.New("acme", cfg, metrics.NewSet(), servertest.Log))(t)
 }
 
-func redisCLI(t *testing.T, port string, args ...string) string {
+func redisCLI(t testing.TB, port string, args ...string) string {
 	t.Helper()
 	return client(t, []string{"REDISCLI_AUTH=" + redisPassword}, "redis-cli", append([]string{"-p", port}, args...)...)
 }
@@ -95,9 +95,9 @@ func TestRedis(t *testing.T) {
 			return nil
 		}
 	}
-	eventually(t, 30*time.Second, "replication", linked(1))
+	eventually(t, 2*time.Minute, "replication", linked(1))
 	d.kill()
-	eventually(t, 30*time.Second, "the link to break", linked(0))
+	eventually(t, 2*time.Minute, "the link to break", linked(0))
 	fails(t, primary, server.ReasonConnect)
 	fails(t, redisCollector(t, replicaPort, func(c *redis.Config) {
 		c.PasswordFile = servertest.PasswordFile(t, "s3cr3t/pass+word")
@@ -134,7 +134,7 @@ sentinel auth-pass shop PASS
 	}
 	c := redisCollector(t, sentinelPort, func(c *redis.Config) { c.PasswordFile = "" })
 	answers(t, start(t, nil, "redis-server", conf, "--sentinel"), c)
-	eventually(t, 20*time.Second, "the sentinel's view", func() error {
+	eventually(t, 2*time.Minute, "the sentinel's view", func() error {
 		if values(t, c)[`redis_sentinel_master_ok{master="shop"}`] != 1 {
 			return errNotYet
 		}
@@ -143,16 +143,21 @@ sentinel auth-pass shop PASS
 	near(t, values(t, c), `redis_sentinel_master_sentinels{master="shop"}`, 1, 0)
 }
 
+func startMemcached(t testing.TB, port string) *daemon {
+	t.Helper()
+	args := []string{"-l", "127.0.0.1", "-p", port, "-U", "0", "-m", "16"}
+	if os.Getuid() == 0 {
+		args = append(args, "-u", "nobody")
+	}
+	return start(t, nil, "memcached", args...)
+}
+
 func TestMemcached(t *testing.T) {
 	t.Parallel()
 	port := freePort(t)
 	cfg := memcached.Config{Settings: server.Settings{Name: "cache"}, Address: "127.0.0.1:" + port}
 	c := must(memcached.New("acme", cfg, metrics.NewSet(), servertest.Log))(t)
-	args := []string{"-l", "127.0.0.1", "-p", port, "-U", "0", "-m", "16"}
-	if os.Getuid() == 0 {
-		args = append(args, "-u", "nobody")
-	}
-	d := start(t, nil, "memcached", args...)
+	d := startMemcached(t, port)
 	answers(t, d, c)
 	tell := func(text string) string {
 		return client(t, nil, "bash", "-c", `exec 3<>/dev/tcp/127.0.0.1/$1; printf "$2" >&3; timeout 5 cat <&3`, "-", port, text)

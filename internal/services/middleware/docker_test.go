@@ -19,32 +19,51 @@ import (
 	"watchkeeper/exporters/middleware/server/servertest"
 )
 
-// The engine needs the right to mount and to make control groups, which many
-// CI machines keep from their jobs. There the recorded answers in the
-// collector's own tests stand in.
-func TestDocker(t *testing.T) {
+// startDocker starts an engine at a socket, with an image "test:1" of one static
+// program, and returns what calls its client; nil when it may not run here. The
+// engine needs the right to mount and to make control groups, which many CI
+// machines keep from their jobs. There the recorded answers in the collector's
+// own tests stand in.
+func startDocker(t testing.TB, dir, socket string) func(args ...string) string {
+	t.Helper()
 	dockerd, err := exec.LookPath("dockerd")
 	if err != nil {
 		t.Log("no Docker engine here: not tested against the real one")
-		return
+		return nil
 	}
-	dir := folder(t, "root/bin")
-	socket := filepath.Join(dir, "d.sock")
 	d := start(t, nil, dockerd, "--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"), "--pidfile", filepath.Join(dir, "pid"),
 		"-H", "unix://"+socket, "--storage-driver=vfs", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false", "--bridge=none")
-	c := must(docker.New("acme", docker.Config{Settings: server.Settings{Name: "host-1"}, Socket: socket}, metrics.NewSet(), servertest.Log))(t)
-	for began := time.Now(); c.Collect(t.Context(), now(), new(servertest.Sink)) != nil; time.Sleep(100 * time.Millisecond) {
-		if d.hasEnded() || time.Since(began) > time.Minute {
+	call := []string{"-H", "unix://" + socket}
+	for began := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+		if d.hasEnded() || time.Since(began) > 2*time.Minute {
 			t.Logf("the Docker engine may not run here: not tested against it\n%s", tail(d.out.String()))
-			return
+			return nil
+		}
+		if _, err := tryClient(t, nil, "docker", append(call, "version")...); err == nil {
+			break
 		}
 	}
-	cli := func(args ...string) string {
-		return client(t, nil, "docker", append([]string{"-H", "unix://" + socket}, args...)...)
-	}
+	cli := func(args ...string) string { return client(t, nil, "docker", append(call, args...)...) }
 	image(t, dir, cli)
+	return cli
+}
+
+// hungryContainer starts a container that uses up its quota of CPU and nearly
+// all of its memory.
+func hungryContainer(cli func(...string) string) {
 	cli("run", "-d", "--name", "hungry", "--network", "none", "--memory", "64m", "--shm-size", "64m", "--cpus", "0.05", "test:1", "/bin/sh", "-c",
 		"dd if=/dev/zero of=/dev/shm/x bs=1M count=59 2>/dev/null; while :; do :; done")
+}
+
+func TestDocker(t *testing.T) {
+	dir := folder(t, "root/bin")
+	socket := filepath.Join(dir, "d.sock")
+	cli := startDocker(t, dir, socket)
+	if cli == nil {
+		return
+	}
+	c := must(docker.New("acme", docker.Config{Settings: server.Settings{Name: "host-1"}, Socket: socket}, metrics.NewSet(), servertest.Log))(t)
+	hungryContainer(cli)
 	cli("run", "-d", "--name", "calm", "--network", "none", "--memory", "64m", "test:1", "/bin/sh", "-c", "while :; do sleep 1; done")
 	defer func() { cli("rm", "-f", "calm") }()
 
@@ -63,8 +82,8 @@ func TestDocker(t *testing.T) {
 		}
 		return nil
 	})
-	time.Sleep(2 * time.Second)
-	v := j.check(t, c)
+	j.until(t, c, "quota and limit used up", func() { time.Sleep(2 * time.Second) }, "docker-cpu", "docker-memory")
+	v := values(t, c)
 	var shown struct{ MemUsage string }
 	if err := json.Unmarshal([]byte(cli("stats", "--no-stream", "--format", "{{json .}}", "calm")), &shown); err != nil {
 		t.Fatal(err)
@@ -76,7 +95,6 @@ func TestDocker(t *testing.T) {
 	near(t, v, `docker_container_memory_used_bytes{container="calm"}`, 1<<20, 4<<20)
 	near(t, v, `docker_container_cpu_used_percent{container="calm"}`, 0, 20)
 	near(t, v, `docker_containers{state="running"}`, 2, 0)
-	j.want(t, "quota and limit used up", "docker-cpu", "docker-memory")
 	cli("rm", "-f", "hungry")
 	j.check(t, c)
 	j.want(t, "the calm one alone", "!docker-cpu", "!docker-memory")
@@ -90,7 +108,7 @@ func TestDocker(t *testing.T) {
 }
 
 // image makes an image of one static program.
-func image(t *testing.T, dir string, cli func(...string) string) {
+func image(t testing.TB, dir string, cli func(...string) string) {
 	t.Helper()
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {

@@ -28,7 +28,7 @@ import (
 
 // folder returns an empty folder that daemons enter which drop to users of
 // their own; t.TempDir's lies below one that only its owner may enter.
-func folder(t *testing.T, subfolders ...string) string {
+func folder(t testing.TB, subfolders ...string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "watchkeeper-")
 	if err != nil {
@@ -46,7 +46,7 @@ func folder(t *testing.T, subfolders ...string) string {
 	return dir
 }
 
-func write(t *testing.T, path, text string, replacements ...string) string {
+func write(t testing.TB, path, text string, replacements ...string) string {
 	t.Helper()
 	text = strings.NewReplacer(replacements...).Replace(text)
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
@@ -62,7 +62,7 @@ var ports struct {
 
 // freePort returns a loopback port that nobody has and that this function has
 // not given before.
-func freePort(t *testing.T) string {
+func freePort(t testing.TB) string {
 	t.Helper()
 	ports.Lock()
 	defer ports.Unlock()
@@ -85,7 +85,7 @@ func freePort(t *testing.T) string {
 
 // daemon is a server that a test started.
 type daemon struct {
-	t     *testing.T
+	t     testing.TB
 	name  string
 	cmd   *exec.Cmd
 	out   *syncBuffer
@@ -111,12 +111,13 @@ func (s *syncBuffer) String() string {
 
 // start starts a daemon in the foreground, in a process group of its own; it
 // ends with the test.
-func start(t *testing.T, env []string, name string, args ...string) *daemon {
+func start(t testing.TB, env []string, name string, args ...string) *daemon {
 	t.Helper()
 	d := &daemon{t: t, name: filepath.Base(name), cmd: exec.Command(name, args...), out: new(syncBuffer), ended: make(chan struct{})}
 	d.cmd.Env = append(os.Environ(), env...)
 	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
-	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// A test binary that is killed takes its servers with it.
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	d.cmd.WaitDelay = time.Second
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -167,7 +168,7 @@ func (d *daemon) hasEnded() bool {
 }
 
 // eventually waits until check succeeds.
-func eventually(t *testing.T, limit time.Duration, what string, check func() error) {
+func eventually(t testing.TB, limit time.Duration, what string, check func() error) {
 	t.Helper()
 	began := time.Now()
 	for {
@@ -183,7 +184,7 @@ func eventually(t *testing.T, limit time.Duration, what string, check func() err
 }
 
 // answers waits until a collector of a server that has just started succeeds.
-func answers(t *testing.T, d *daemon, c exporters.Collector) {
+func answers(t testing.TB, d *daemon, c exporters.Collector) {
 	t.Helper()
 	eventually(t, 2*time.Minute, d.name, func() error {
 		if d.hasEnded() {
@@ -196,7 +197,7 @@ func answers(t *testing.T, d *daemon, c exporters.Collector) {
 func now() time.Time { return time.Now().Truncate(time.Millisecond) }
 
 // client runs a server's own client and returns what it prints.
-func client(t *testing.T, env []string, name string, args ...string) string {
+func client(t testing.TB, env []string, name string, args ...string) string {
 	t.Helper()
 	out, err := tryClient(t, env, name, args...)
 	if err != nil {
@@ -205,7 +206,7 @@ func client(t *testing.T, env []string, name string, args ...string) string {
 	return out
 }
 
-func tryClient(t *testing.T, env []string, name string, args ...string) (string, error) {
+func tryClient(t testing.TB, env []string, name string, args ...string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -221,14 +222,14 @@ func tryClient(t *testing.T, env []string, name string, args ...string) (string,
 }
 
 // values collects once.
-func values(t *testing.T, c exporters.Collector) map[string]float64 {
+func values(t testing.TB, c exporters.Collector) map[string]float64 {
 	t.Helper()
 	return servertest.Values(servertest.CollectAt(t, c, now()).Samples)
 }
 
 // near reports whether a collected value is what a client printed just before
 // or after it, give or take.
-func near(t *testing.T, got map[string]float64, series string, want, tolerance float64) {
+func near(t testing.TB, got map[string]float64, series string, want, tolerance float64) {
 	t.Helper()
 	v, ok := got[series]
 	if !ok {
@@ -240,7 +241,7 @@ func near(t *testing.T, got map[string]float64, series string, want, tolerance f
 	}
 }
 
-func number(t *testing.T, s string) float64 {
+func number(t testing.TB, s string) float64 {
 	t.Helper()
 	v, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
 	if err != nil {
@@ -250,7 +251,7 @@ func number(t *testing.T, s string) float64 {
 }
 
 // fails collects once and wants a failure for a reason.
-func fails(t *testing.T, c exporters.Collector, reason string) {
+func fails(t testing.TB, c exporters.Collector, reason string) {
 	t.Helper()
 	servertest.WantReason(t, c, reason)
 }
@@ -258,8 +259,8 @@ func fails(t *testing.T, c exporters.Collector, reason string) {
 var errNotYet = errors.New("not yet")
 
 // must is for constructors.
-func must[T any](c T, err error) func(*testing.T) T {
-	return func(t *testing.T) T {
+func must[T any](c T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)

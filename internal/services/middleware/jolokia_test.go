@@ -3,7 +3,6 @@
 package middleware
 
 import (
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -16,17 +15,27 @@ import (
 	"watchkeeper/exporters/process"
 )
 
+const jolokiaJars = "/usr/share/java/jolokia-core.jar:/usr/share/java/json-simple.jar"
+
+func compile(t testing.TB, dir string, files ...string) {
+	t.Helper()
+	client(t, nil, "javac", append([]string{"-cp", jolokiaJars, "-d", dir}, files...)...)
+}
+
+// startTarget starts a JVM with one of the compiled classes.
+func startTarget(t testing.TB, dir, class, port string, more ...string) *daemon {
+	t.Helper()
+	args := append(append(append([]string{}, smallJVM...), "-Xmx48m"), more...)
+	return start(t, nil, "java", append(args, "-cp", dir+":"+jolokiaJars, class, port)...)
+}
+
 // A real JVM read through Jolokia's real engine, without its agent: Debian has
 // the engine only.
 func TestJava(t *testing.T) {
 	t.Parallel()
 	dir, port := folder(t), freePort(t)
-	const jars = "/usr/share/java/jolokia-core.jar:/usr/share/java/json-simple.jar"
-	client(t, nil, "javac", "-cp", jars, "-d", dir, "testdata/Target.java")
-	begin := func(more ...string) *daemon {
-		args := append(append(append([]string{}, smallJVM...), "-Xmx48m"), more...)
-		return start(t, nil, "java", append(args, "-cp", dir+":"+jars, "Target", port)...)
-	}
+	compile(t, dir, "testdata/Target.java")
+	begin := func(more ...string) *daemon { return startTarget(t, dir, "Target", port, more...) }
 	url := "http://127.0.0.1:" + port
 	cfg := java.Config{Settings: server.Settings{Name: "target"}, HTTP: server.HTTP{URL: url + "/jolokia"}, Attributes: []java.Attribute{
 		{MBean: "java.lang:type=MemoryPool,name=Metaspace", Attribute: "Usage", Path: "used", Metric: "java_app_metaspace_used_bytes"}}}
@@ -55,15 +64,9 @@ func TestJava(t *testing.T) {
 	j.at = now().Add(-time.Minute)
 	j.check(t, c)
 	j.want(t, "just started", "java-restarted", "!java-heap", "!java-nonheap")
-	get(t, url+"/fill")
-	j.check(t, c)
-	j.want(t, "heap filled", "java-heap")
+	j.until(t, c, "heap filled", func() { get(t, url+"/fill") }, "java-heap")
 	get(t, url+"/burn")
-	values(t, c) // the JVM's load is of the time since it was last asked
-	time.Sleep(2 * time.Second)
-	if v := values(t, c)["java_cpu_used_percent"]; v < 10 || v > 100 {
-		t.Errorf("CPU %v %% with every core in use", v)
-	}
+	eventually(t, 2*time.Minute, "every core in use", func() error { return busy(values(t, c)["java_cpu_used_percent"]) })
 	d.kill()
 	fails(t, c, server.ReasonConnect)
 	// The other memory with limits that are nearly used up.
@@ -81,15 +84,11 @@ func TestProcess(t *testing.T) {
 	cfg := process.DefaultConfig()
 	cfg.Processes = []process.Target{{Name: "cache", Command: "memcached", CommandLine: "-p " + port + " "}}
 	c := must(process.New("acme", cfg, metrics.NewSet(), servertest.Log))(t)
-	args := []string{"-l", "127.0.0.1", "-p", port, "-U", "0"}
-	if os.Getuid() == 0 {
-		args = append(args, "-u", "nobody")
-	}
 	j := newJudge(t)
 	j.check(t, c)
 	j.want(t, "not started", "process-down")
-	d := start(t, nil, "memcached", args...)
-	eventually(t, 20*time.Second, "the process", func() error {
+	d := startMemcached(t, port)
+	eventually(t, 2*time.Minute, "the process", func() error {
 		if values(t, c)[`process_state{process="cache"}`] != 1 {
 			return errNotYet
 		}
@@ -100,8 +99,8 @@ func TestProcess(t *testing.T) {
 	d.kill()
 	j.check(t, c)
 	j.want(t, "killed", "process-down")
-	start(t, nil, "memcached", args...)
-	eventually(t, 20*time.Second, "the process", func() error {
+	startMemcached(t, port)
+	eventually(t, 2*time.Minute, "the process", func() error {
 		if values(t, c)[`process_state{process="cache"}`] != 1 {
 			return errNotYet
 		}

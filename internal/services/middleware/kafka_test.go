@@ -18,12 +18,11 @@ import (
 func TestKafkaBroker(t *testing.T) {
 	t.Parallel()
 	dir, port := folder(t), freePort(t)
-	const jars = "/usr/share/java/jolokia-core.jar:/usr/share/java/json-simple.jar"
-	client(t, nil, "javac", "-cp", jars, "-d", dir, "testdata/Target.java", "testdata/Broker.java")
+	compile(t, dir, "testdata/Target.java", "testdata/Broker.java")
 	url := "http://127.0.0.1:" + port + "/jolokia"
 	cfg := kafka.Config{Settings: server.Settings{Name: "kafka-1"}, HTTP: server.HTTP{URL: url}}
 	c := must(kafka.New("acme", cfg, metrics.NewSet(), servertest.Log))(t)
-	d := start(t, nil, "java", append(append([]string{}, smallJVM...), "-Xmx48m", "-cp", dir+":"+jars, "Broker", port)...)
+	d := startTarget(t, dir, "Broker", port)
 	answers(t, d, c)
 
 	ask := func(body string) string { return client(t, nil, "curl", "-sfm", "20", "-d", body, url) }

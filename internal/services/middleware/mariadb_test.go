@@ -27,7 +27,7 @@ type mariaDB struct {
 }
 
 // ownedBy gives a folder to the user that the daemon drops to.
-func ownedBy(t *testing.T, name string, dirs ...string) {
+func ownedBy(t testing.TB, name string, dirs ...string) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		return
@@ -45,7 +45,7 @@ func ownedBy(t *testing.T, name string, dirs ...string) {
 	}
 }
 
-func newMariaDB(t *testing.T, id string) *mariaDB {
+func newMariaDB(t testing.TB, id, port string) *mariaDB {
 	t.Helper()
 	dir := folder(t, "data", "tmp")
 	data, tmp := filepath.Join(dir, "data"), filepath.Join(dir, "tmp")
@@ -56,7 +56,7 @@ func newMariaDB(t *testing.T, id string) *mariaDB {
 		args = append(args, "--user=mysql")
 	}
 	client(t, env, "mariadb-install-db", append(args, "--auth-root-authentication-method=normal", "--skip-test-db")...)
-	m := &mariaDB{dir: dir, port: freePort(t), socket: filepath.Join(dir, "s.sock")}
+	m := &mariaDB{dir: dir, port: port, socket: filepath.Join(dir, "s.sock")}
 	m.run = append(args, "--tmpdir="+tmp, "--bind-address=127.0.0.1", "--port="+m.port, "--socket="+m.socket, "--pid-file="+filepath.Join(dir, "pid"),
 		"--innodb-buffer-pool-size=16M", "--key-buffer-size=1M", "--aria-pagecache-buffer-size=4M", "--max-connections=50",
 		"--server-id="+id, "--log-bin="+filepath.Join(data, "bin"), "--gtid-strict-mode=1", "--slave-net-timeout=5")
@@ -64,7 +64,7 @@ func newMariaDB(t *testing.T, id string) *mariaDB {
 	return m
 }
 
-func (m *mariaDB) start(t *testing.T) {
+func (m *mariaDB) start(t testing.TB) {
 	t.Helper()
 	m.daemon = start(t, []string{"TMPDIR=" + filepath.Join(m.dir, "tmp")}, "/usr/sbin/mariadbd", m.run...)
 	eventually(t, time.Minute, "mariadbd", func() error {
@@ -73,12 +73,12 @@ func (m *mariaDB) start(t *testing.T) {
 	})
 }
 
-func (m *mariaDB) sql(t *testing.T, statement string) string {
+func (m *mariaDB) sql(t testing.TB, statement string) string {
 	t.Helper()
 	return client(t, nil, "mariadb", "--no-defaults", "-uroot", "--socket="+m.socket, "--batch", "-N", "-e", statement)
 }
 
-func (m *mariaDB) collector(t *testing.T, change func(*mysql.Config)) *server.Collector {
+func (m *mariaDB) collector(t testing.TB, change func(*mysql.Config)) *server.Collector {
 	t.Helper()
 	cfg := mysql.Config{Settings: server.Settings{Name: "db-" + m.port}, Address: "127.0.0.1:" + m.port,
 		Credentials: server.Credentials{Username: "watchkeeper", PasswordFile: servertest.PasswordFile(t, "wk-mysql-pass")}}
@@ -88,17 +88,26 @@ func (m *mariaDB) collector(t *testing.T, change func(*mysql.Config)) *server.Co
 	return must(mysql.New("acme", cfg, metrics.NewSet(), servertest.Log))(t)
 }
 
-func TestMariaDB(t *testing.T) {
-	t.Parallel()
-	primary, replica := newMariaDB(t, "1"), newMariaDB(t, "2")
+// replicate makes one server the other's source, with a table of orders, and
+// gives the collector an account on both.
+func replicate(t testing.TB, primary, replica *mariaDB) {
+	t.Helper()
 	primary.sql(t, `CREATE USER 'repl'@'127.0.0.1' IDENTIFIED BY 'repl-pass'; GRANT REPLICATION SLAVE ON *.* TO 'repl'@'127.0.0.1';
 		CREATE USER 'watchkeeper'@'127.0.0.1' IDENTIFIED BY 'wk-mysql-pass' WITH MAX_USER_CONNECTIONS 3;
 		GRANT SLAVE MONITOR ON *.* TO 'watchkeeper'@'127.0.0.1'; CREATE DATABASE shop; CREATE TABLE shop.orders (id INT)`)
-	source := func(channel, host string) string {
-		return "CHANGE MASTER " + channel + " TO MASTER_HOST='" + host + "', MASTER_PORT=" + primary.port +
-			", MASTER_USER='repl', MASTER_PASSWORD='repl-pass', MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1; START SLAVE " + channel
-	}
-	replica.sql(t, source("", "127.0.0.1"))
+	replica.sql(t, source(primary, "", "127.0.0.1"))
+}
+
+// source makes a server a replica's source, on a channel.
+func source(primary *mariaDB, channel, host string) string {
+	return "CHANGE MASTER " + channel + " TO MASTER_HOST='" + host + "', MASTER_PORT=" + primary.port +
+		", MASTER_USER='repl', MASTER_PASSWORD='repl-pass', MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1; START SLAVE " + channel
+}
+
+func TestMariaDB(t *testing.T) {
+	t.Parallel()
+	primary, replica := newMariaDB(t, "1", freePort(t)), newMariaDB(t, "2", freePort(t))
+	replicate(t, primary, replica)
 	c := replica.collector(t, nil)
 	answers(t, replica.daemon, c)
 
@@ -166,7 +175,7 @@ func TestMariaDB(t *testing.T) {
 
 	// A second source, of its own channel, that goes away again. It is the same
 	// server under another name: MariaDB refuses the same name twice.
-	replica.sql(t, source("'billing'", "localhost"))
+	replica.sql(t, source(primary, "'billing'", "localhost"))
 	eventually(t, time.Minute, "second source", func() error {
 		if values(t, c)[`mysql_replica_running{channel="billing"}`] != 1 {
 			return errNotYet
@@ -179,7 +188,7 @@ func TestMariaDB(t *testing.T) {
 	}
 
 	primary.kill()
-	eventually(t, 30*time.Second, "the IO thread to notice", func() error {
+	eventually(t, 2*time.Minute, "the IO thread to notice", func() error {
 		if values(t, c)["mysql_replica_io_running"] != 0 {
 			return errNotYet
 		}
@@ -194,10 +203,10 @@ func TestMariaDB(t *testing.T) {
 }
 
 // mustLock holds a table in a session of its own.
-func mustLock(t *testing.T, m *mariaDB, table string) (release func()) {
+func mustLock(t testing.TB, m *mariaDB, table string) (release func()) {
 	t.Helper()
 	d := start(t, nil, "mariadb", "--no-defaults", "-uroot", "--socket="+m.socket, "-e", "LOCK TABLE "+table+" READ; SELECT 'locked'; SELECT SLEEP(120)")
-	eventually(t, 20*time.Second, "the lock", func() error {
+	eventually(t, 2*time.Minute, "the lock", func() error {
 		if !strings.Contains(m.sql(t, "SHOW PROCESSLIST"), "SLEEP(120)") {
 			return errNotYet
 		}

@@ -29,7 +29,7 @@ type postgres struct {
 }
 
 // postgresProgram finds a program of the newest PostgreSQL that is installed.
-func postgresProgram(t *testing.T, name string) string {
+func postgresProgram(t testing.TB, name string) string {
 	t.Helper()
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
 	if len(found) == 0 {
@@ -48,7 +48,7 @@ func asPostgres(program string, args ...string) (string, []string) {
 	return "setpriv", append([]string{"--reuid=postgres", "--regid=postgres", "--clear-groups", program}, args...)
 }
 
-func newPostgres(t *testing.T, fill func(p *postgres)) *postgres {
+func newPostgres(t testing.TB, fill func(p *postgres)) *postgres {
 	t.Helper()
 	dir := folder(t)
 	ownedBy(t, "postgres", dir)
@@ -58,7 +58,7 @@ func newPostgres(t *testing.T, fill func(p *postgres)) *postgres {
 	return p
 }
 
-func (p *postgres) start(t *testing.T) {
+func (p *postgres) start(t testing.TB) {
 	t.Helper()
 	name, args := asPostgres(postgresProgram(t, "postgres"), "-D", p.data, "-p", p.port, "-c", "listen_addresses=127.0.0.1",
 		"-c", "unix_socket_directories="+p.dir, "-c", "fsync=off", "-c", "shared_buffers=16MB", "-c", "max_connections=20", "-c", "deadlock_timeout=100ms",
@@ -81,7 +81,7 @@ func (p *postgres) quit() {
 	p.kill()
 }
 
-func (p *postgres) psql(t *testing.T, statements ...string) string {
+func (p *postgres) psql(t testing.TB, statements ...string) string {
 	t.Helper()
 	name, args := p.psqlCommand(statements...)
 	return strings.TrimSpace(client(t, nil, name, args...))
@@ -96,13 +96,13 @@ func (p *postgres) psqlCommand(statements ...string) (string, []string) {
 }
 
 // session runs statements one after the other in a session of their own.
-func (p *postgres) session(t *testing.T, statements ...string) *daemon {
+func (p *postgres) session(t testing.TB, statements ...string) *daemon {
 	t.Helper()
 	name, args := p.psqlCommand(statements...)
 	return start(t, nil, name, args...)
 }
 
-func (p *postgres) collector(t *testing.T, change func(*postgresql.Config)) *server.Collector {
+func (p *postgres) collector(t testing.TB, change func(*postgresql.Config)) *server.Collector {
 	t.Helper()
 	cfg := postgresql.Config{Settings: server.Settings{Name: "pg-" + p.port, Timeout: model.Duration(30 * time.Second)}, Address: "127.0.0.1:" + p.port,
 		Credentials: server.Credentials{Username: "watchkeeper", PasswordFile: servertest.PasswordFile(t, "s3cr3t/pass+word")}, LongAfter: model.Duration(time.Second)}
@@ -112,7 +112,7 @@ func (p *postgres) collector(t *testing.T, change func(*postgresql.Config)) *ser
 	return must(postgresql.New("acme", cfg, metrics.NewSet(), servertest.Log))(t)
 }
 
-func newPrimary(t *testing.T) *postgres {
+func newPrimary(t testing.TB) *postgres {
 	t.Helper()
 	p := newPostgres(t, func(p *postgres) {
 		name, args := asPostgres(postgresProgram(t, "initdb"), "-D", p.data, "-A", "trust", "-U", "postgres", "--no-sync", "-E", "UTF8", "--locale=C")
@@ -131,7 +131,7 @@ host all plain 127.0.0.1/32 password
 	return p
 }
 
-func newStandby(t *testing.T, primary *postgres) *postgres {
+func newStandby(t testing.TB, primary *postgres) *postgres {
 	t.Helper()
 	return newPostgres(t, func(p *postgres) {
 		name, args := asPostgres(postgresProgram(t, "pg_basebackup"), "-h", primary.dir, "-p", primary.port, "-U", "postgres", "-D", p.data,
@@ -141,7 +141,7 @@ func newStandby(t *testing.T, primary *postgres) *postgres {
 }
 
 // until collects until a condition holds.
-func until(t *testing.T, c *server.Collector, what string, holds func(v map[string]float64) bool) map[string]float64 {
+func until(t testing.TB, c *server.Collector, what string, holds func(v map[string]float64) bool) map[string]float64 {
 	t.Helper()
 	var v map[string]float64
 	eventually(t, time.Minute, what, func() error {
@@ -188,7 +188,7 @@ func TestPostgreSQL(t *testing.T) {
 }
 
 // comparePostgres compares what is delivered with what psql prints.
-func comparePostgres(t *testing.T, p *postgres, c *server.Collector) {
+func comparePostgres(t testing.TB, p *postgres, c *server.Collector) {
 	allocated := number(t, p.psql(t, "SELECT buffers_alloc FROM pg_stat_bgwriter"))
 	v := values(t, c)
 	if got := v["pg_stat_bgwriter_buffers_alloc"]; got < allocated || got > number(t, p.psql(t, "SELECT buffers_alloc FROM pg_stat_bgwriter")) {
@@ -227,7 +227,7 @@ func comparePostgres(t *testing.T, p *postgres, c *server.Collector) {
 
 // postgresSessions provokes an idle transaction, a session that waits for its
 // lock, and a long statement.
-func postgresSessions(t *testing.T, p *postgres, c *server.Collector) {
+func postgresSessions(t testing.TB, p *postgres, c *server.Collector) {
 	holder := exclusively(t, p, "UPDATE a SET n = 1 WHERE id = 1")
 	waiter := p.session(t, "UPDATE a SET n = 2 WHERE id = 1")
 	sleeper := p.session(t, "SELECT pg_sleep(600)")
@@ -250,7 +250,7 @@ func postgresSessions(t *testing.T, p *postgres, c *server.Collector) {
 
 // exclusively leaves a session idle in a transaction that has run a statement.
 // psql waits in its own shell command: the server sees no statement.
-func exclusively(t *testing.T, p *postgres, statement string) *daemon {
+func exclusively(t testing.TB, p *postgres, statement string) *daemon {
 	t.Helper()
 	d := p.session(t, "BEGIN", statement, `\! sleep 600`)
 	eventually(t, time.Minute, "the transaction", func() error {
@@ -263,7 +263,7 @@ func exclusively(t *testing.T, p *postgres, statement string) *daemon {
 }
 
 // postgresDeadlock lets two transactions take two rows in opposite order.
-func postgresDeadlock(t *testing.T, p *postgres, c *server.Collector) {
+func postgresDeadlock(t testing.TB, p *postgres, c *server.Collector) {
 	const series = `pg_stat_database_deadlocks{datname="postgres"}`
 	before := values(t, c)[series]
 	take := func(first, second int) *daemon {
@@ -289,7 +289,7 @@ func postgresDeadlock(t *testing.T, p *postgres, c *server.Collector) {
 	<-two.ended
 }
 
-func postgresReplication(t *testing.T, primary *postgres, c *server.Collector) {
+func postgresReplication(t testing.TB, primary *postgres, c *server.Collector) {
 	standby := newStandby(t, primary)
 	s := standby.collector(t, nil)
 	answers(t, standby.daemon, s)
@@ -380,7 +380,7 @@ func postgresReplication(t *testing.T, primary *postgres, c *server.Collector) {
 }
 
 // certify gives the server a certificate of its own and returns its file.
-func (p *postgres) certify(t *testing.T) string {
+func (p *postgres) certify(t testing.TB) string {
 	t.Helper()
 	cert, key := filepath.Join(p.data, "server.crt"), filepath.Join(p.data, "server.key")
 	client(t, nil, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", cert,
@@ -399,7 +399,7 @@ func (p *postgres) certify(t *testing.T) string {
 	return cert
 }
 
-func postgresFailures(t *testing.T, p *postgres) {
+func postgresFailures(t testing.TB, p *postgres) {
 	f := func(reason string, change func(*postgresql.Config)) {
 		t.Helper()
 		fails(t, p.collector(t, change), reason)

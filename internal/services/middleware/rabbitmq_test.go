@@ -17,7 +17,7 @@ import (
 	"watchkeeper/exporters/middleware/server/servertest"
 )
 
-func dial(t *testing.T, port string) net.Conn {
+func dial(t testing.TB, port string) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", "127.0.0.1:"+port)
 	if err != nil {
@@ -39,21 +39,50 @@ log.file = false
 vm_memory_high_watermark.absolute = 256MB
 disk_free_limit.absolute = 50MB
 collect_statistics_interval = 1000
+handshake_timeout = 600000
 `
+
+// rabbitMQ is one node with an own folder and name service.
+type rabbitMQ struct {
+	port, api, epmd string
+	env             []string
+}
+
+// newRabbitMQ prepares a node; more are arguments of its virtual machine.
+func newRabbitMQ(t testing.TB, more string) rabbitMQ {
+	t.Helper()
+	dir := folder(t, "home", "db", "log")
+	r := rabbitMQ{port: freePort(t), api: freePort(t), epmd: freePort(t)}
+	write(t, filepath.Join(dir, "plugins"), "[rabbitmq_management].")
+	write(t, filepath.Join(dir, "rabbitmq.conf"), rabbitConf, "PORT", r.port, "API", r.api)
+	r.env = []string{"HOME=" + filepath.Join(dir, "home"), "RABBITMQ_NODENAME=wk" + r.port + "@localhost", "RABBITMQ_CONFIG_FILE=" + filepath.Join(dir, "rabbitmq.conf"),
+		"RABBITMQ_ENABLED_PLUGINS_FILE=" + filepath.Join(dir, "plugins"), "RABBITMQ_MNESIA_BASE=" + filepath.Join(dir, "db"),
+		"RABBITMQ_LOG_BASE=" + filepath.Join(dir, "log"), "RABBITMQ_DIST_PORT=" + freePort(t), "ERL_EPMD_PORT=" + r.epmd, "ERL_EPMD_ADDRESS=127.0.0.1",
+		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=+S 1:1 +sbwt none +A 4 -kernel inet_dist_use_interface {127,0,0,1} " + more}
+	return r
+}
+
+// start starts the node with a limit of open files, unless that is empty.
+func (r rabbitMQ) start(t testing.TB, files string) *daemon {
+	t.Helper()
+	start(t, r.env, "epmd", "-port", r.epmd, "-address", "127.0.0.1")
+	const node = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+	if files != "" {
+		return start(t, r.env, "bash", "-c", `ulimit -n $1; exec `+node, "-", files)
+	}
+	return start(t, r.env, node)
+}
+
+func (r rabbitMQ) ctl(t testing.TB, args ...string) string {
+	t.Helper()
+	return client(t, r.env, "/usr/lib/rabbitmq/bin/rabbitmqctl", args...)
+}
 
 func TestRabbitMQ(t *testing.T) {
 	t.Parallel()
-	dir := folder(t, "home", "db", "log")
-	port, api, epmdPort := freePort(t), freePort(t), freePort(t)
-	write(t, filepath.Join(dir, "plugins"), "[rabbitmq_management].")
-	write(t, filepath.Join(dir, "rabbitmq.conf"), rabbitConf, "PORT", port, "API", api)
-	env := []string{"HOME=" + filepath.Join(dir, "home"), "RABBITMQ_NODENAME=wk" + port + "@localhost", "RABBITMQ_CONFIG_FILE=" + filepath.Join(dir, "rabbitmq.conf"),
-		"RABBITMQ_ENABLED_PLUGINS_FILE=" + filepath.Join(dir, "plugins"), "RABBITMQ_MNESIA_BASE=" + filepath.Join(dir, "db"),
-		"RABBITMQ_LOG_BASE=" + filepath.Join(dir, "log"), "RABBITMQ_DIST_PORT=" + freePort(t), "ERL_EPMD_PORT=" + epmdPort, "ERL_EPMD_ADDRESS=127.0.0.1",
-		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=+S 1:1 +sbwt none +A 4 -kernel inet_dist_use_interface {127,0,0,1}"}
-	start(t, env, "epmd", "-port", epmdPort, "-address", "127.0.0.1")
-	d := start(t, env, "/usr/lib/rabbitmq/bin/rabbitmq-server")
-	ctl := func(args ...string) string { return client(t, env, "/usr/lib/rabbitmq/bin/rabbitmqctl", args...) }
+	r := newRabbitMQ(t, "")
+	port, api, d := r.port, r.api, r.start(t, "")
+	ctl := func(args ...string) string { return r.ctl(t, args...) }
 	collector := func(user, password string) *server.Collector {
 		cfg := rabbitmq.Config{Settings: server.Settings{Name: "mq"}, HTTP: server.HTTP{URL: "http://127.0.0.1:" + api,
 			Credentials: server.Credentials{Username: user, PasswordFile: servertest.PasswordFile(t, password)}}}
@@ -80,7 +109,7 @@ func TestRabbitMQ(t *testing.T) {
 	for range 3 {
 		admin("POST", "exchanges/%2F/amq.default/publish", `{"properties":{},"routing_key":"orders","payload":"x","payload_encoding":"string"}`)
 	}
-	eventually(t, 30*time.Second, "three messages", func() error {
+	eventually(t, 2*time.Minute, "three messages", func() error {
 		if n := values(t, c)[`rabbitmq_queue_messages{queue="orders",state="ready",vhost="/"}`]; n != 3 {
 			return fmt.Errorf("%v messages", n)
 		}
@@ -135,7 +164,7 @@ func TestRabbitMQ(t *testing.T) {
 
 	fails(t, collector("watchkeeper", "s3cr3t/pass+word"), server.ReasonAuth)
 	d.kill()
-	eventually(t, 30*time.Second, "the node to end", func() error {
+	eventually(t, 2*time.Minute, "the node to end", func() error {
 		if c.Collect(t.Context(), now(), new(servertest.Sink)) == nil {
 			return errNotYet
 		}

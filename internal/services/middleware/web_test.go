@@ -46,7 +46,7 @@ func asUser(line string) string {
 	return ""
 }
 
-func startNginx(t *testing.T, dir, port, fpm string) *daemon {
+func startNginx(t testing.TB, dir, port, fpm string) *daemon {
 	conf := write(t, filepath.Join(dir, "nginx.conf"), nginxConf, "DIR", dir, "PORT", port, "FPM", fpm, "USER", asUser("user www-data;"))
 	write(t, filepath.Join(dir, "users"), "mon:{PLAIN}right\n")
 	return start(t, nil, "nginx", "-e", filepath.Join(dir, "error.log"), "-p", dir, "-c", conf)
@@ -111,7 +111,7 @@ func TestNginx(t *testing.T) {
 	fails(t, must(nginx.New("acme", cfg, metrics.NewSet(), servertest.Log))(t), server.ReasonTLS)
 }
 
-func get(t *testing.T, url string) string {
+func get(t testing.TB, url string) string {
 	t.Helper()
 	return client(t, nil, "curl", "-sfm", "60", url)
 }
@@ -125,9 +125,19 @@ ErrorLog DIR/error.log
 LoadModule mpm_event_module MODULES/mod_mpm_event.so
 LoadModule authz_core_module MODULES/mod_authz_core.so
 LoadModule status_module MODULES/mod_status.so
+LoadModule filter_module MODULES/mod_filter.so
+LoadModule deflate_module MODULES/mod_deflate.so
 USER
 ExtendedStatus On
+ServerLimit 1
+StartServers 1
+ThreadsPerChild 64
+MaxRequestWorkers 64
 DocumentRoot DIR/html
+DeflateCompressionLevel 9
+<Location /deflated>
+  SetOutputFilter DEFLATE
+</Location>
 <Directory DIR/html>
   Require all granted
 </Directory>
@@ -141,14 +151,19 @@ DocumentRoot DIR/html
 </Location>
 `
 
+func startApache(t testing.TB, dir, port string) *daemon {
+	t.Helper()
+	conf := write(t, filepath.Join(dir, "httpd.conf"), apacheConf, "DIR", dir, "PORT", port,
+		"MODULES", "/usr/lib/apache2/modules", "USER", asUser("User www-data\nGroup www-data"))
+	return start(t, nil, "/usr/sbin/apache2", "-DFOREGROUND", "-f", conf)
+}
+
 func TestApache(t *testing.T) {
 	t.Parallel()
 	dir, port := folder(t, "html"), freePort(t)
 	url := "http://127.0.0.1:" + port
 	write(t, filepath.Join(dir, "html", "index.html"), strings.Repeat("ok ", 100_000))
-	conf := write(t, filepath.Join(dir, "httpd.conf"), apacheConf, "DIR", dir, "PORT", port,
-		"MODULES", "/usr/lib/apache2/modules", "USER", asUser("User www-data\nGroup www-data"))
-	begin := func() *daemon { return start(t, nil, "/usr/sbin/apache2", "-DFOREGROUND", "-f", conf) }
+	begin := func() *daemon { return startApache(t, dir, port) }
 	cfg := apache.Config{Settings: server.Settings{Name: "web-1"}, HTTP: server.HTTP{URL: url + "/server-status"}, PIDFile: filepath.Join(dir, "httpd.pid")}
 	c := must(apache.New("acme", cfg, metrics.NewSet(), servertest.Log))(t)
 	d := begin()
@@ -189,7 +204,7 @@ func TestApache(t *testing.T) {
 }
 
 // hammer fetches a page as fast as it can.
-func hammer(t *testing.T, url string, long time.Duration) {
+func hammer(t testing.TB, url string, long time.Duration) {
 	t.Helper()
 	for began := time.Now(); time.Since(began) < long; {
 		resp, err := http.Get(url)
@@ -226,18 +241,23 @@ pm.status_path = /fpm-status
 pm.status_listen = 127.0.0.1:BURST
 `
 
+func startFPM(t testing.TB, dir, port, status, burst string) *daemon {
+	t.Helper()
+	conf := write(t, filepath.Join(dir, "fpm.conf"), fpmConf, "DIR", dir, "PORT", port, "STATUS", status, "BURST", burst, "USER", asUser("user = www-data\ngroup = www-data"))
+	return start(t, nil, "php-fpm8.2", "-F", "-y", conf)
+}
+
 func TestPHPFPM(t *testing.T) {
 	t.Parallel()
 	dir, port, status, burst, web := folder(t, "tmp"), freePort(t), freePort(t), freePort(t), freePort(t)
-	conf := write(t, filepath.Join(dir, "fpm.conf"), fpmConf, "DIR", dir, "PORT", port, "STATUS", status, "BURST", burst, "USER", asUser("user = www-data\ngroup = www-data"))
-	write(t, filepath.Join(dir, "sleep.php"), `<?php sleep(2); echo "ok";`)
+	write(t, filepath.Join(dir, "sleep.php"), `<?php sleep(600); echo "ok";`)
 	build := func(cfg phpfpm.Config) *server.Collector {
 		cfg.Name = "www"
 		return must(phpfpm.New("acme", cfg, metrics.NewSet(), servertest.Log))(t)
 	}
 	// pm.status_listen answers even while every process of the pool is busy.
 	direct := build(phpfpm.Config{FastCGI: "127.0.0.1:" + status, Path: "/fpm-status"})
-	d := start(t, nil, "php-fpm8.2", "-F", "-y", conf)
+	d := startFPM(t, dir, port, status, burst)
 	answers(t, d, direct)
 	throughNginx := build(phpfpm.Config{HTTP: server.HTTP{URL: "http://127.0.0.1:" + web + "/fpm-status"}})
 	answers(t, startNginx(t, dir, web, status), throughNginx)
@@ -268,7 +288,7 @@ func TestPHPFPM(t *testing.T) {
 	// One process, three requests: two wait.
 	script := filepath.Join(dir, "sleep.php")
 	release := occupy(t, "127.0.0.1:"+port, script, 3)
-	eventually(t, 10*time.Second, "a queue", func() error {
+	eventually(t, 2*time.Minute, "a queue", func() error {
 		if values(t, direct)[`phpfpm_listen_queue{pool="www"}`] == 0 {
 			return errNotYet
 		}
@@ -287,7 +307,7 @@ func TestPHPFPM(t *testing.T) {
 	}
 	j.want(t, "before", "!php-max-children")
 	release = occupy(t, "unix:"+filepath.Join(dir, "burst.sock"), script, 6)
-	eventually(t, 20*time.Second, "the limit", func() error {
+	eventually(t, 2*time.Minute, "the limit", func() error {
 		if values(t, c)[`phpfpm_max_children_reached_total{pool="burst"}`] == 0 {
 			return errNotYet
 		}
@@ -308,7 +328,7 @@ func TestPHPFPM(t *testing.T) {
 
 // occupy sends n requests for a script that takes its time and returns what
 // closes the connections.
-func occupy(t *testing.T, address, script string, n int) (release func()) {
+func occupy(t testing.TB, address, script string, n int) (release func()) {
 	t.Helper()
 	network := "tcp"
 	if rest, ok := strings.CutPrefix(address, "unix:"); ok {

@@ -1,8 +1,14 @@
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import java.lang.management.MemoryMXBean;
+import java.lang.reflect.Proxy;
 import java.net.InetSocketAddress;
+import java.net.URL;
+import java.net.URLClassLoader;
 import java.nio.charset.StandardCharsets;
+import java.sql.ResultSet;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -13,9 +19,13 @@ import org.jolokia.config.Configuration;
 import org.jolokia.http.HttpRequestHandler;
 import org.jolokia.util.LogHandler;
 
-/** A JVM that answers by Jolokia's engine at /jolokia and fills its heap at /fill. */
+/**
+ * A JVM that answers by Jolokia's engine at /jolokia, fills its heap at /fill and its classes' memory at /classes, and uses every core
+ * from /burn on.
+ */
 public class Target {
   static final List<byte[]> kept = new ArrayList<>();
+  static final List<Object> loaders = new ArrayList<>();
 
   public static void main(String[] args) throws Exception {
     LogHandler log = new LogHandler() {
@@ -41,8 +51,19 @@ public class Target {
       for (int i = 0; i < 1000 && r.totalMemory() - r.freeMemory() < r.maxMemory() / 100 * 88; i++) kept.add(new byte[1 << 18]);
       send(x, "ok");
     });
+    server.createContext("/classes", x -> {
+      MemoryMXBean memory = ManagementFactory.getMemoryMXBean();
+      try {
+        for (int i = 0; i < 5000 && memory.getNonHeapMemoryUsage().getUsed() < memory.getNonHeapMemoryUsage().getMax() / 100 * 88; i++)
+          loaders.add(Proxy.newProxyInstance(new URLClassLoader(new URL[0], ResultSet.class.getClassLoader()), new Class<?>[] {ResultSet.class},
+              (proxy, method, arguments) -> null).getClass());
+      } catch (OutOfMemoryError e) {
+        System.err.println(e);
+      }
+      send(x, "ok");
+    });
     server.createContext("/burn", x -> {
-      for (int i = 0; i < 2 * Runtime.getRuntime().availableProcessors(); i++) {
+      for (int i = 0; i < 4 * Runtime.getRuntime().availableProcessors(); i++) {
         Thread t = new Thread(() -> { double y = 0; while (true) y += Math.sqrt(y + 1); });
         t.setDaemon(true);
         t.start();
