@@ -163,7 +163,11 @@ func (s *session) saslStart(doc bson.Raw) bson.D {
 		s.t.Error(err)
 		return failed
 	}
-	stored := client.GetStoredCredentials(scram.KeyFactors{Salt: "saltsaltsalt", Iters: 4096})
+	stored, err := client.GetStoredCredentialsWithError(scram.KeyFactors{Salt: "saltsaltsalt", Iters: 4096})
+	if err != nil {
+		s.t.Error(err)
+		return failed
+	}
 	srv, err := scram.SHA256.NewServer(func(user string) (scram.StoredCredentials, error) {
 		if user != s.user {
 			return scram.StoredCredentials{}, errors.New("no such user")
