@@ -29,6 +29,10 @@ func (e *Engine) bindLeaf(rs *ruleState, ser *series, i int) {
 	for _, in := range j.insts {
 		in.catchUp()
 	}
+	ser.catchUp()
+	for _, other := range j.series { // nobody is alone any more
+		other.catchUp()
+	}
 	j.series = insertSeries(j.series, ser)
 	j.readAnew()
 	ser.feeds = append(ser.feeds, feed{rs: rs, leaf: i, join: j})

@@ -16,17 +16,19 @@ import (
 
 // doze is an identity that dozes.
 type doze struct {
-	rs     *ruleState
-	id     labels.Labels
-	joins  []*join
-	newest []point  // by leaf
-	pair   [2]point // its backing where there are two
-	first  int64    // its first check
-	pos    int      // in rs.dozing
-
-	judged    int64 // last check with a verdict, and
-	judgedOld int64 // the last of the batches before
+	// What a sample looks at.
+	rs        *ruleState
+	pair      [2]point // newest where there are two leaves
+	sides     [2]alone // for the series of the first two
+	judged    int64    // last check with a verdict, and
+	judgedOld int64    // the last of the batches before
 	batch     uint32
+	newest    []point // by leaf
+
+	id    labels.Labels
+	joins []*join
+	first int64 // its first check
+	pos   int   // in rs.dozing
 }
 
 // dozes says whether the rule's identities can doze: each operand is one series
@@ -59,14 +61,48 @@ func (e *Engine) doze(in *instance) {
 	}
 	for _, j := range in.joins {
 		j.series[0].unread()
+		j.series[0].leaveAlone()
 	}
 	rs.dozing = append(rs.dozing, d)
+}
+
+// leaveAlone has the samples of a series go straight to the one that dozes, where it
+// is the only one that they matter to.
+func (s *series) leaveAlone() {
+	s.alone = nil
+	if len(s.feeds) != 1 || len(s.evals) > 0 {
+		return
+	}
+	f := s.feeds[0]
+	d := f.join.doze
+	if d == nil || f.leaf >= len(d.sides) || len(f.join.series) != 1 {
+		return
+	}
+	d.sides[f.leaf] = alone{doze: d, leaf: f.leaf}
+	s.alone = &d.sides[f.leaf]
+}
+
+// dozesAlone says whether an identity dozes on through a sample of a series that
+// matters to it and to sleepers that it does not wake.
+func (e *Engine) dozesAlone(h *hot, a *alone, p point) bool {
+	if h.marks != markFed || h.newest == math.MinInt64 || h.sleep != nil && !h.sleep.sleepOn(p, e.taking.bound) {
+		return false
+	}
+	if !e.dozesThrough(a.doze, a.leaf, p, e.taking.bound) {
+		return false
+	}
+	h.newest = p.t
+	h.note(p, e.batch)
+	return true
 }
 
 // forget takes a dozing identity away.
 func (d *doze) forget() {
 	for _, j := range d.joins {
 		j.doze = nil
+		for _, ser := range j.series {
+			ser.alone = nil
+		}
 	}
 	last := len(d.rs.dozing) - 1
 	d.rs.dozing[d.pos] = d.rs.dozing[last]
@@ -77,21 +113,31 @@ func (d *doze) forget() {
 
 // dozesOn says whether an identity dozes on through a sample of one of its operands.
 func (e *Engine) dozesOn(d *doze, ser *series, f *feed, p point) bool {
+	return len(f.join.series) == 1 && e.dozesThrough(d, f.leaf, p, e.lateBound(ser.hot))
+}
+
+// dozesThrough is the same where the operand is one series. bound is up to where
+// those who deliver it had settled before the batch.
+func (e *Engine) dozesThrough(d *doze, leaf int, p point, bound int64) bool {
 	r := d.rs.rule
-	if p.t <= d.newest[f.leaf].t || len(f.join.series) != 1 {
+	if p.t <= d.newest[leaf].t {
 		return false
 	}
-	d.newest[f.leaf] = p
-	if p.t <= e.lateBound(ser.hot)-r.Lateness.Milliseconds() {
+	d.newest[leaf] = p
+	if p.t <= bound-r.Lateness.Milliseconds() {
 		return false
 	}
 	slot := d.rs.slotOf(p.t)
-	ops := e.ops[:len(d.newest)]
+	ops, all := e.ops[:len(d.newest)], true
 	for i, n := range d.newest {
 		if n.t > slot.hi {
 			return false
 		}
-		ops[i] = operand{v: n.v, there: n.t > slot.lo && !isStale(n.v)}
+		there := n.t > slot.lo && !isStale(n.v)
+		ops[i], all = operand{v: n.v, there: there}, all && there
+	}
+	if !all && d.rs.needsAll {
+		return true // the last operand to come decides
 	}
 	out := r.prog.root.eval(ops)
 	if out.in {

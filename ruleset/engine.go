@@ -69,6 +69,7 @@ type ruleState struct {
 	watched   int         // identities, those without an instance included
 	sleeps    bool        // its identities can sleep
 	dozes     bool        // its identities can doze
+	needsAll  bool        // a check has no verdict unless every operand is there
 	dozing    []*doze     // those that do
 	slot      slot        // that of the sample which came last to one of those
 	selectors []selector
@@ -171,7 +172,7 @@ func (e *Engine) newState(r *Rule, index int) (*ruleState, error) {
 		selectors: selectors(r.expr),
 	}
 	if r.prog != nil {
-		rs.sleeps, rs.dozes = r.prog.sleeps(r), r.prog.dozes(r)
+		rs.sleeps, rs.dozes, rs.needsAll = r.prog.sleeps(r), r.prog.dozes(r), r.prog.root.needsAll()
 		rs.joins = make([]map[uint64][]*join, len(r.prog.leaves))
 		for i := range rs.joins {
 			rs.joins[i] = map[uint64][]*join{}

@@ -104,6 +104,19 @@ func (n *node) eval(ops []operand) outcome {
 	return outcome{v: l.v, in: l.in && !r.in, present: l.present, nan: l.nan}
 }
 
+// needsAll says whether nothing comes of a check at which an operand is not there.
+func (n *node) needsAll() bool {
+	switch n.kind {
+	case kindLeaf, kindNumber, kindTime:
+		return true
+	case kindNeg:
+		return n.l.needsAll()
+	case kindArith, kindCmp:
+		return n.l.needsAll() && n.r.needsAll()
+	}
+	return false
+}
+
 func (n *node) compare(l, r outcome, both, nan bool) outcome {
 	o := outcome{v: l.v, present: both, nan: nan && !both}
 	if n.l.scalar && !n.r.scalar {

@@ -99,7 +99,7 @@ func (e *Engine) addSample(src *source, s *sample.Sample) {
 }
 
 func (e *Engine) give(src *source, h *hot, p point) {
-	if h.source == src && (h.passes(p, e.taking.bound, e.batch) || h.stands != nil && e.standsOn(h, p)) {
+	if h.source == src && (h.passes(p, e.taking.bound, e.batch) || e.only(h, p)) {
 		return
 	}
 	if h.source != src && !h.of.deliveredBy(src) {
@@ -130,7 +130,7 @@ func (e *Engine) lookUp(src *source, s *sample.Sample) *hot {
 // take gives a series its sample. It says whether it came after a check of an
 // identity had settled.
 func (e *Engine) take(h *hot, p point) (late bool) {
-	if h.stands != nil {
+	if a := h.alone; a != nil && a.in != nil {
 		h.of.catchUp()
 	}
 	if h.sleep != nil {

@@ -59,6 +59,8 @@ type instance struct {
 	nextLog      int64   // check of the first entry of log, MaxInt64 if there is none
 	value        float64 // of the latest breach judged
 
+	alone alone // of itself, for its series
+
 	log     []change // what live says about the cells
 	id      labels.Labels
 	joins   []*join // by leaf; nil for evaluated rules

@@ -142,6 +142,8 @@ func (e *Engine) unbind(states []*ruleState) {
 		})
 		e.keepSleepers(s, gone)
 		s.unread()
+		s.catchUp()
+		s.leaveAlone()
 		return len(s.feeds)+len(s.evals) == 0 && s.sleep == nil
 	}
 	for shard := range hashShards {

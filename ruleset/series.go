@@ -67,7 +67,7 @@ type hot struct {
 	valuedOld int64 // the newest of the batches before
 	batch     uint32
 	marks     marks
-	stands    *instance // who stands by its samples; nil when something else happened
+	alone     *alone // the only one that a sample in order matters to; nil when there are others or something else happened
 }
 
 // marks say what a sample of a series may have to do beside pass by.

@@ -294,6 +294,7 @@ func (e *Engine) sleep(in *instance) {
 		ser.feeds = nil
 	}
 	ser.unread()
+	ser.leaveAlone()
 }
 
 // passes lets a sample go by that is the newest of its series, late for nobody and
@@ -301,27 +302,34 @@ func (e *Engine) sleep(in *instance) {
 // Where it says no, nothing has been done. bound is up to where the source had
 // settled before the batch.
 func (h *hot) passes(p point, bound int64, batch uint32) bool {
-	set := h.sleep
-	if h.marks != 0 || set == nil || p.t <= h.newest || h.newest == math.MinInt64 || p.t <= bound-set.lateness {
+	if h.marks != 0 || h.sleep == nil || p.t <= h.newest || h.newest == math.MinInt64 || !h.sleep.sleepOn(p, bound) {
 		return false
 	}
-	for i := range set.rules {
-		s := &set.rules[i]
-		switch s.wakes {
+	h.newest = p.t
+	h.note(p, batch)
+	return true
+}
+
+// sleepOn says whether a sample in order wakes nobody, as far as comparisons can tell.
+func (s *sleepers) sleepOn(p point, bound int64) bool {
+	if p.t <= bound-s.lateness {
+		return false
+	}
+	for i := range s.rules {
+		r := &s.rules[i]
+		switch r.wakes {
 		case wakesOutside:
-			if p.v < s.lo || p.v > s.hi {
+			if p.v < r.lo || p.v > r.hi {
 				return false
 			}
 		case wakesInside:
-			if p.v >= s.lo && p.v <= s.hi {
+			if p.v >= r.lo && p.v <= r.hi {
 				return false
 			}
 		default:
 			return false
 		}
 	}
-	h.newest = p.t
-	h.note(p, batch)
 	return true
 }
 

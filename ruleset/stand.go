@@ -5,6 +5,28 @@ package ruleset
 // run is. It is counted in the instance, and nothing else of it or of the series is
 // looked at; catchUp writes down what was counted when something else happens.
 
+// alone is the only one that the samples of a series matter to as long as they come
+// in order: an instance whose alert stands, or one that dozes. It lies in what it
+// points to.
+type alone struct {
+	in   *instance
+	doze *doze
+	leaf int // of the series in doze
+}
+
+// only takes a sample where it matters to one alone and changes nothing that is to be
+// told. It says no to all else, and has done nothing then that is not done again.
+func (e *Engine) only(h *hot, p point) bool {
+	a := h.alone
+	switch {
+	case a == nil || p.t <= h.newest || h.has(markWaiting|markShared):
+		return false
+	case a.in != nil:
+		return e.standsOn(h, a.in, p)
+	}
+	return e.dozesAlone(h, a, p)
+}
+
 // stands takes a breach that leaves a firing alert as it is: the sample of its next
 // check, in time, while nothing waits to be judged. It says no to all else, and has
 // done nothing then.
@@ -22,16 +44,16 @@ func (e *Engine) stands(in *instance, ser *series, p point) bool {
 	in.foldCheck(in.solid)
 	in.liveCheck = in.solid
 	if len(ser.feeds) == 1 && len(ser.evals) == 0 {
-		ser.stands = in
+		in.alone.in = in
+		ser.alone = &in.alone
 	}
 	return true
 }
 
 // standsOn is the same for the series' only instance, where the sample before was
 // taken like that.
-func (e *Engine) standsOn(h *hot, p point) bool {
-	in := h.stands
-	if p.t <= h.newest || h.has(markWaiting) || !e.isNext(in, p, e.taking.bound) {
+func (e *Engine) standsOn(h *hot, in *instance, p point) bool {
+	if !e.isNext(in, p, e.taking.bound) {
 		return false
 	}
 	for i := range h.sleep.rules {
@@ -66,17 +88,15 @@ func (in *instance) catchUp() {
 	in.joins[0].series[0].catchUp()
 }
 
-// catchUp writes down the breaches that were counted in the instance that the
-// series stands for.
+// catchUp has the series' samples looked at by all, after the breaches are written
+// down that were counted in an instance.
 func (s *series) catchUp() {
-	in := s.stands
-	if in == nil {
+	a := s.alone
+	s.alone = nil
+	if a == nil || a.in == nil || a.in.behind == 0 {
 		return
 	}
-	s.stands = nil
-	if in.behind == 0 {
-		return
-	}
+	in := a.in
 	for ; in.behind > 0; in.behind-- {
 		in.cells = append(in.cells, cell(VerdictBreach))
 		in.liveCheck++
