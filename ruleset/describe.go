@@ -55,7 +55,7 @@ type texts map[string]*template.Template
 func (ts texts) expand(ctx context.Context, text, alert string, data any, now int64) string {
 	t, known := ts[text]
 	if !known {
-		if parsed, err := template.New(alert).Funcs(textFunctions).Parse(defsFor(text) + text); err == nil {
+		if parsed, err := template.New(alert).Option("missingkey=zero").Funcs(textFunctions).Parse(defsFor(text) + text); err == nil {
 			t = parsed
 		}
 		ts[text] = t

@@ -20,6 +20,8 @@ func TestTextsAreThoseOfPrometheus(t *testing.T) {
 		"{{ humanizePercentage $value }}", "{{ humanizeTimestamp $value }}", "{{ $labels.instance | stripPort | toUpper | title }}", "{{ .Labels.instance | stripDomain }}",
 		"{{ $labels.instance | reReplaceAll `(.*):.*` `$1` }}", "{{ $externalURL }}{{ $externalLabels }}", "{{ humanize $labels.instance }}",
 		"{{ query `up` | first | value }}", "{{ nope $value }}", "{{ $value", "{{ index $labels 3 }}", "{{ $labels.none }}|{{ .Nothing }}",
+		"{{ $labels.none }}", "[{{ $externalLabels.none }}]", `{{ printf "%s" $labels.none }}`, `{{ if eq $labels.none "" }}none{{ else }}some{{ end }}`,
+		"{{ $labels.none | toUpper }}",
 		`{{ define "x" }}{{ . }}{{ end }}{{ template "x" $value }}`, "{{ range $k, $v := $labels }}{{ $k }}={{ $v }} {{ end }}", "{{ title 3 }}", "{{ len (call $labels) }}",
 		"{{ externalURL }}", "{{ parseDuration `1h` }}", "{{ toTime $value }}", "{{ match `a.*` $labels.instance }}", "{{ safeHtml $labels.instance }}",
 	} {

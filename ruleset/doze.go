@@ -164,6 +164,17 @@ func (rs *ruleState) slotOf(t int64) slot {
 	return rs.slot
 }
 
+// bound is the event time up to which all that the identity reads is complete, never
+// above now.
+func (d *doze) bound(now int64, of func(*source) int64) int64 {
+	for _, j := range d.joins {
+		for _, s := range j.series {
+			now = min(now, s.bound(of))
+		}
+	}
+	return now
+}
+
 // judgedBefore is the last check with a verdict in earlier batches.
 func (d *doze) judgedBefore(batch uint32) int64 {
 	if d.batch != batch {

@@ -4,6 +4,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+
 	"watchkeeper/internal/sample"
 )
 
@@ -80,4 +83,43 @@ func TestDozing(t *testing.T) {
 	send(9, 9)
 	send(9, 9)
 	is(2, 0, 2, 2)
+}
+
+// An end that comes late to one operand is in time for the identity while another
+// operand's source is behind.
+func TestLateEndOfAJoinWaitsForAllSources(t *testing.T) {
+	w := newWorld()
+	e, err := w.engine(parseOne(t, `groups: [{name: g, interval: 1m, rules: [{alert: A, expr: a > 5 and b > 5, consecutive: 1, lateness: 5m}]}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(d time.Duration) time.Time { return timelineStart.Add(d) }
+	send := func(b sample.Batch, name string, now time.Time) {
+		t.Helper()
+		b.Source.Name = name
+		if err := e.Ingest(t.Context(), w.accept(b, now.UnixMilli()), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for m := time.Minute; m <= 2*time.Minute; m += time.Minute {
+		send(batchOf("a", at(m).UnixMilli(), "x"), "sa", at(m))
+		b := batchOf("b", at(m).UnixMilli(), "x")
+		b.Watermark = at(m).UnixMilli()
+		send(b, "sb", at(m))
+	}
+	if err := e.Advance(t.Context(), at(12*time.Minute-time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	l := labels.FromStrings(model.MetricNameLabel, "a", "i", "x")
+	send(sample.Batch{Ends: []sample.End{{Labels: l, T: at(150 * time.Second).UnixMilli(), Reason: "deleted"}}}, "sa", at(12*time.Minute))
+	send(sample.Batch{Watermark: sample.Current}, "sb", at(13*time.Minute))
+	if err := e.Advance(t.Context(), at(40*time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	for _, en := range w.entries {
+		if en.Log == LogSettled && en.To == StateEnded && en.Check == at(3*time.Minute).UnixMilli() {
+			return
+		}
+	}
+	t.Errorf("not ended at 3m: %v", w.entries)
 }

@@ -136,7 +136,7 @@ func (in *instance) restsFrom(c change) int64 {
 	}
 	k := c.check
 	for ; k > in.settledCheck; k-- {
-		if in.cell(k).verdict() == VerdictBreach {
+		if v := in.cell(k).verdict(); v == VerdictBreach || v == VerdictMissing && r.Missing == MissingBreach {
 			breaches--
 		}
 		if breaches == 0 {

@@ -18,10 +18,10 @@ func (e *Engine) forgetIdle() {
 	if shards == 0 {
 		return
 	}
-	e.forgotten = e.now
 	before := e.now - 2*e.forceAfter()
+	e.forgotten += shards * forgetRound.Milliseconds() / hashShards
 	if shards >= hashShards {
-		shards, e.forgetShard = hashShards, 0
+		shards, e.forgetShard, e.forgotten = hashShards, 0, e.now
 	}
 	for range shards {
 		if e.forgetShard == 0 {

@@ -358,11 +358,6 @@ func (e *Engine) addEnd(end sample.End) {
 	}
 	ser.catchUp()
 	t := e.effective(ser, end.T)
-	for _, f := range ser.feeds {
-		for _, in := range f.join.insts {
-			e.expand(in, f.rs.rule.checkOf(t))
-		}
-	}
 	if t != end.T && ser.newest > end.T || !ser.addEnd(endMark{t: t, told: end.T, reason: end.Reason}) {
 		return // it has begun anew since, or we know
 	}
@@ -382,18 +377,24 @@ func (e *Engine) addEnd(end sample.End) {
 // effective is when an end mark for t takes effect that comes now. Whether an
 // identity is awake makes no difference.
 func (e *Engine) effective(ser *series, t int64) int64 {
-	bound := ser.bound(e.takingBound)
-	later := func(r *Rule) {
-		if final := r.lastCheck(bound - r.Lateness.Milliseconds()); r.checkOf(t) <= final {
+	later := func(r *Rule, final int64) {
+		if r.checkOf(t) <= final {
 			t = r.timeOf(final) + 1
 		}
 	}
+	settled := func(r *Rule, bound int64) int64 { return r.lastCheck(bound - r.Lateness.Milliseconds()) }
 	for _, f := range ser.feeds {
-		later(f.rs.rule)
+		for _, in := range f.join.insts {
+			e.expand(in, f.rs.rule.checkOf(t)) // what was skipped has not settled
+			later(f.rs.rule, e.settledBefore(in))
+		}
+		if d := f.join.doze; d != nil {
+			later(f.rs.rule, settled(f.rs.rule, d.bound(e.taking.at, e.takingBound)))
+		}
 	}
 	if ser.sleep != nil {
 		for _, s := range ser.sleep.rules {
-			later(s.rs.rule)
+			later(s.rs.rule, settled(s.rs.rule, ser.bound(e.takingBound)))
 		}
 	}
 	return t

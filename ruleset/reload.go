@@ -68,6 +68,7 @@ func (e *Engine) reload(ctx context.Context, groups []Group, now int64) error {
 		rs.rule, rs.texts = r, texts{}
 	}
 	e.unbind(dropped)
+	e.lines++ // alerts may have other labels, or be gone without a line
 	return nil
 }
 

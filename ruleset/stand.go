@@ -53,7 +53,7 @@ func (e *Engine) stands(in *instance, ser *series, p point) bool {
 // standsOn is the same for the series' only instance, where the sample before was
 // taken like that.
 func (e *Engine) standsOn(h *hot, in *instance, p point) bool {
-	if !e.isNext(in, p, e.taking.bound) {
+	if p.t <= e.taking.bound-h.sleep.lateness || !e.isNext(in, p, e.taking.bound) { // late for one that sleeps
 		return false
 	}
 	for i := range h.sleep.rules {

@@ -3,6 +3,7 @@ package ruleset
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"pgregory.net/rapid"
 
+	"watchkeeper/internal/journal"
 	"watchkeeper/internal/sample"
 )
 
@@ -115,5 +117,25 @@ func TestStandingIsCounted(t *testing.T) {
 	}
 	if v := last.Samples[len(last.Samples)-2].V; v != 499 {
 		t.Errorf("the sample before the last is %v, want 499", v)
+	}
+}
+
+// A breach of an alert that stands may be late for another rule, whose identity
+// sleeps: it is listed.
+func TestStandingListsWhatIsLateForAnother(t *testing.T) {
+	w := newWorld()
+	e, err := w.engine(parseOne(t, `groups: [{name: g, interval: 1m, rules: [{alert: A, expr: x > 90, consecutive: 1, missing_after: 10m}, {alert: B, expr: x < 0, consecutive: 1, lateness: 2m}]}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []struct{ of, at time.Duration }{{1, 1}, {2, 2}, {3, 3}, {4, 9}} {
+		now := timelineStart.Add(m.at * time.Minute)
+		b := batchOf("x", timelineStart.Add(m.of*time.Minute).UnixMilli(), "a")
+		if err := e.Ingest(t.Context(), w.accept(b, now.UnixMilli()), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.ContainsFunc(w.records, func(r journal.Record) bool { return r.Kind == journal.KindLate && strings.HasPrefix(r.Reason, "g/B") }) {
+		t.Error("the sample of 4m, late for B, is not in the journal")
 	}
 }

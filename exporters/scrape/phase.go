@@ -15,8 +15,9 @@ import (
 	"github.com/prometheus/prometheus/util/osutil"
 )
 
-// phaseLabel is a label of a target that nobody sees. The scrape manager derives
-// a target's phase from all its labels: another value here is another phase.
+// phaseLabel is a label of a target that no sample has; it shows only among the
+// discoveredLabels of /api/v1/targets. The scrape manager derives a target's phase
+// from all its labels: another value here is another phase.
 const phaseLabel = "__watchkeeper_phase__"
 
 // phaseTries bounds the values that are tried; each is right three times of four.

@@ -17,6 +17,7 @@ import (
 	"watchkeeper/exporters/exposition"
 	"watchkeeper/exporters/scrape"
 	"watchkeeper/internal/config"
+	"watchkeeper/internal/datadir"
 	"watchkeeper/internal/remotewrite"
 	"watchkeeper/internal/sample"
 	"watchkeeper/ruleset/contract"
@@ -31,6 +32,7 @@ type Exporter struct {
 	jobs     *exporters.Scheduler
 	scrapes  *scrape.Manager
 	sendOn   *remotewrite.Manager
+	dir      *datadir.Dir // of the queues, which two processes cannot share; nil until there is a receiver
 	server   *exposition.Server
 	listener net.Listener
 
@@ -78,6 +80,11 @@ func (e *Exporter) apply(cfg *config.Config) error {
 	to, err := receivers(cfg)
 	if err != nil {
 		return err
+	}
+	if len(to) > 0 && e.dir == nil {
+		if e.dir, err = datadir.Open(filepath.Join(cfg.DataDir, exporterStateFolder)); err != nil {
+			return fmt.Errorf("remote_write: queue: %w", err)
+		}
 	}
 	// The scheduler refuses before it changes anything; what follows it cannot.
 	if err := e.scrapes.Apply(scrapes); err != nil {
@@ -155,6 +162,9 @@ func (e *Exporter) Reload() error {
 // Close gives back what NewExporter took. Call it after Run has returned.
 func (e *Exporter) Close() error {
 	err := errors.Join(e.scrapes.Apply(nil), e.sendOn.Close()) // scrapes: of an exporter that never ran
+	if e.dir != nil {
+		err = errors.Join(err, e.dir.Close())
+	}
 	if e.listener != nil {
 		if lerr := e.listener.Close(); !errors.Is(lerr, net.ErrClosed) {
 			err = errors.Join(err, lerr)

@@ -69,7 +69,7 @@ func (t *tour) run(ctx context.Context) error {
 		if t.shown["incident"] {
 			t.delivered()
 		}
-		if !t.complete && t.shown["sources"] && t.shown["alert"] && t.shown["incident"] && t.shown["report"] && t.shown["late"] && t.shown["closed"] && t.messages > 0 {
+		if !t.complete && t.shown["sources"] && t.shown["alert"] && t.shown["incident"] && t.shown["report"] && t.shown["late"] && t.shown["closed"] && t.shown["told"] {
 			t.complete = true
 			t.further()
 		}
@@ -243,6 +243,7 @@ func (t *tour) delivered() {
 	all := t.sim.tickets.messages()
 	for _, n := range all[t.messages:] {
 		t.p.head("webhook delivered to the ticket system: %s", n.Status)
+		t.shown["told"] = t.shown["told"] || n.Status == "resolved"
 		t.p.facts([][]string{{"  idempotency key", n.Key}})
 		for _, a := range n.Alerts {
 			t.p.facts([][]string{

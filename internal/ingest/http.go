@@ -40,7 +40,7 @@ func (w *Writer) serveHTTP(rw http.ResponseWriter, r *http.Request, auth Authent
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return tooLarge(w.cfg.MaxBodyBytes)
 		}
-		return failure(http.StatusBadRequest, "read body: %v", err)
+		return failure(http.StatusServiceUnavailable, "read body: %v", err) // a slow link: it may be sent again
 	}
 	return w.Write(r.Context(), from, Request{
 		ContentType:     r.Header.Get("Content-Type"),
@@ -88,7 +88,7 @@ func (w *Writer) serveFast(c *fasthttp.RequestCtx, auth Authenticator) Response 
 	body, err := io.ReadAll(io.LimitReader(c.RequestBodyStream(), int64(w.cfg.MaxBodyBytes)+1))
 	if err != nil {
 		c.SetConnectionClose()
-		return failure(http.StatusBadRequest, "body: %v", err)
+		return failure(http.StatusServiceUnavailable, "body: %v", err)
 	}
 	if len(body) > w.cfg.MaxBodyBytes {
 		// A sender that still writes would see its connection cut, not the answer.

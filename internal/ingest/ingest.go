@@ -117,7 +117,7 @@ type Writer struct {
 	metrics  writerMetrics
 
 	mu      sync.Mutex
-	sources map[Sender]map[string]bool // that senders spoke for, by name
+	sources map[Sender]*spokenFor
 }
 
 type writerMetrics struct {
@@ -153,6 +153,6 @@ func New(cfg Config, appender Appender, logger *slog.Logger, set *metrics.Set) (
 		meta:     newMetadataStore(cfg.MaxMetadata),
 		slots:    make(chan struct{}, cfg.MaxConcurrent),
 		metrics:  m,
-		sources:  make(map[Sender]map[string]bool),
+		sources:  make(map[Sender]*spokenFor),
 	}, nil
 }

@@ -3,6 +3,9 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"maps"
+	"net/http"
+	"time"
 	"unicode/utf8"
 
 	"watchkeeper/internal/sample"
@@ -10,9 +13,12 @@ import (
 )
 
 const (
-	// maxSources bounds the sources that one sender may speak for, since each
-	// costs two series that no other limit counts.
-	maxSources = 5000
+	// maxSources bounds the sources that one sender may speak for within forgetAfter,
+	// since each costs two series that no other limit counts.
+	maxSources  = 20_000
+	forgetAfter = 24 * time.Hour
+	// maxSections bounds those of a request. One of a megabyte has fewer.
+	maxSections = 20_000
 	// maxSourceName bounds a source's name, in bytes.
 	maxSourceName = 512
 )
@@ -24,12 +30,16 @@ func (w *Writer) appendSections(ctx context.Context, from Sender, v version, d *
 	w.metrics.samples.Add(d.sent)
 	res := storage.Result{}
 	facts := len(d.samples)
-	for _, b := range sample.Sections(d.samples) {
+	sections := sample.Sections(d.samples)
+	if len(sections) > maxSections {
+		return failure(http.StatusBadRequest, "more than %d sections", maxSections)
+	}
+	for _, b := range sections {
 		facts -= len(b.Samples)
 		if b.Source.Name == "" { // samples before any section are the sender's own
 			b = sample.Batch{Samples: b.Samples, Ups: upsOf(b.Samples), Watermark: sample.Current}
-		} else if err := w.known(from, b.Source.Name); err != nil {
-			d.refused = append(d.refused, err.Error())
+		} else if err := w.known(from, b.Source.Name, time.Now()); err != nil {
+			d.refuse(0, "%v", err)
 			continue
 		}
 		b.Source = sourceOf(from, b.Source.Name)
@@ -55,21 +65,33 @@ func sourceOf(from Sender, name string) sample.Source {
 	return src
 }
 
+// spokenFor are the sources that a sender speaks for: when each was last heard of.
+type spokenFor struct {
+	seen  map[string]time.Time
+	swept time.Time // when those that are gone were looked for
+}
+
 // known bounds the sources of a sender.
-func (w *Writer) known(from Sender, name string) error {
+func (w *Writer) known(from Sender, name string, now time.Time) error {
 	if len(name) > maxSourceName || !utf8.ValidString(name) {
 		return fmt.Errorf("source %.60q: the name is longer than %d bytes or not UTF-8; its section is refused", name, maxSourceName)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	names := w.sources[from]
-	if names == nil {
-		names = map[string]bool{}
-		w.sources[from] = names
+	of := w.sources[from]
+	if of == nil {
+		of = &spokenFor{seen: map[string]time.Time{}}
+		w.sources[from] = of
 	}
-	if !names[name] && len(names) >= maxSources {
-		return fmt.Errorf("source %q: the sender has more than %d sources; its section is refused", name, maxSources)
+	if _, there := of.seen[name]; !there && len(of.seen) >= maxSources {
+		if now.Sub(of.swept) > time.Minute {
+			of.swept = now
+			maps.DeleteFunc(of.seen, func(_ string, t time.Time) bool { return now.Sub(t) > forgetAfter })
+		}
+		if len(of.seen) >= maxSources {
+			return fmt.Errorf("source %q: the sender has more than %d sources; its section is refused", name, maxSources)
+		}
 	}
-	names[name] = true
+	of.seen[name] = now
 	return nil
 }

@@ -84,7 +84,7 @@ func TestASenderSpeaksForSoManySources(t *testing.T) {
 		t.Fatalf("answer %d: %s", resp.Status, resp.Message)
 	}
 	resp := w.Write(t.Context(), sender, flat(t, place("host/too-many", 0), place("host/0", 0), place(strings.Repeat("x", maxSourceName+1), 0)))
-	if resp.Status != http.StatusBadRequest || !strings.Contains(resp.Message, "2 of 3 samples refused") || !strings.Contains(resp.Message, "more than 5000 sources") {
+	if resp.Status != http.StatusBadRequest || !strings.Contains(resp.Message, "2 of 3 samples refused") || !strings.Contains(resp.Message, "more than 20000 sources") {
 		t.Errorf("answer %d: %s", resp.Status, resp.Message)
 	}
 	if last := to.batches[len(to.batches)-1]; last.Source.Name != sender.Source+"/host/0" {
@@ -99,5 +99,25 @@ func TestSamplesBeforeAnySectionAreTheSenders(t *testing.T) {
 	newWriter(t, to).Write(t.Context(), sender, r)
 	if len(to.batches) != 1 || to.batches[0].Source.Name != sender.Source || len(to.batches[0].Samples) != 1 {
 		t.Errorf("batches: %+v", to.batches)
+	}
+}
+
+// Sources that are gone make room for others.
+func TestGoneSourcesAreForgotten(t *testing.T) {
+	w := newWriter(t, &recorder{})
+	now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	for i := range maxSources {
+		if err := w.known(sender, fmt.Sprint("pod/", i), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if w.known(sender, "new", now.Add(time.Hour)) == nil {
+		t.Error("taken beyond the limit")
+	}
+	if err := w.known(sender, "new", now.Add(forgetAfter+2*time.Hour)); err != nil {
+		t.Error(err)
+	}
+	if n := len(w.sources[sender].seen); n != 1 {
+		t.Errorf("%d sources are known, want 1", n)
 	}
 }

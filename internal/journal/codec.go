@@ -40,6 +40,9 @@ func appendLine(dst []byte, r Record) ([]byte, error) {
 	if err != nil {
 		return dst, fmt.Errorf("encode %s record: %w", r.Kind, err)
 	}
+	if len(js)+crcDigits+2 > maxLine { // what cannot be read again is never written
+		return dst, fmt.Errorf("%s record of %d bytes: longer than %d", r.Kind, len(js), maxLine)
+	}
 	dst = fmt.Appendf(dst, "%0*x ", crcDigits, crc32.Checksum(js, castagnoli))
 	dst = append(dst, js...)
 	return append(dst, '\n'), nil

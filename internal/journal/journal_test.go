@@ -282,3 +282,21 @@ func FuzzScan(f *testing.F) {
 		}
 	})
 }
+
+// A line that could not be read again is never written.
+func TestALineThatIsTooLongIsRefused(t *testing.T) {
+	j, _ := open(t, filepath.Join(t.TempDir(), "journal"))
+	r := end(1)
+	r.Reason = strings.Repeat("<", maxLine/6) // six bytes each in JSON
+	if err := j.Append(end(0), r); err == nil || !strings.Contains(err.Error(), "longer than") {
+		t.Errorf("error %v", err)
+	}
+	if err := j.Append(end(2)); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range each(t, j) {
+		if r.T == 1 {
+			t.Error("the line was written")
+		}
+	}
+}

@@ -3,9 +3,12 @@ package remotewrite
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -61,7 +64,7 @@ func (c *client) post(ctx context.Context, body []byte) error {
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
 	if err != nil {
-		return &later{reason: "config", err: err}
+		return &later{reason: "config", err: bare(err)}
 	}
 	req.Header.Set("Content-Type", "application/x-protobuf")
 	req.Header.Set("Content-Encoding", string(remoteapi.SnappyBlockCompression))
@@ -70,12 +73,45 @@ func (c *client) post(ctx context.Context, body []byte) error {
 	req.Header.Set(sample.SectionsHeader, sample.SectionsOrdered)
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return &later{reason: "connect", err: err}
+		return &later{reason: "connect", err: bare(err)}
 	}
 	defer resp.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxMessage))
 	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10) // so that the connection lives on
-	return verdict(resp, strings.TrimSpace(string(text)), len(body))
+	return verdict(resp, hideQuery(req.URL, strings.TrimSpace(string(text))), len(body))
+}
+
+// bare takes from an error the URL, whose query may hold a key, and the local
+// port, which differs at each attempt.
+func bare(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		op.Source = nil
+	}
+	return err
+}
+
+// hideQuery takes the values of the URL's query from an answer, which may repeat
+// the URL: redirects do. What is shorter is no key, and may be anywhere in the text.
+func hideQuery(u *url.URL, text string) string {
+	for param := range strings.SplitSeq(u.RawQuery, "&") {
+		name, value, ok := strings.Cut(param, "=")
+		if !ok {
+			value = name
+		}
+		if len(value) >= 6 {
+			text = strings.ReplaceAll(text, value, "***")
+		}
+	}
+	return text
+}
+
+// fromReceiver tells the answer of a receiver of remote write from that of a
+// proxy (HTML) and of a TLS listener that is spoken to without TLS (HTTP/1.0).
+func fromReceiver(resp *http.Response) bool {
+	return resp.ProtoAtLeast(1, 1) && !strings.HasPrefix(strings.ToLower(resp.Header.Get("Content-Type")), "text/html")
 }
 
 // verdict says what an answer means. Only what the receiver says of samples is
@@ -87,7 +123,10 @@ func verdict(resp *http.Response, text string, size int) error {
 	case status/100 == 2:
 		return nil
 	case status == http.StatusBadRequest, status == http.StatusConflict, status == http.StatusUnprocessableEntity:
-		return &refusal{fmt.Sprintf("HTTP status %d: %s", status, text)}
+		if fromReceiver(resp) {
+			return &refusal{fmt.Sprintf("HTTP status %d: %s", status, text)}
+		}
+		hint = "; this is no receiver's answer but a proxy's or a TLS listener's: is it http or https?"
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		reason, hint = "auth", "; compare token_file here with the receiver's (watchkeeper: ingest.senders)"
 	case status/100 == 3, status == http.StatusNotFound, status == http.StatusMethodNotAllowed:

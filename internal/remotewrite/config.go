@@ -72,7 +72,7 @@ func (c *Config) Validate() error {
 	case u.User != nil:
 		return errors.New("url: holds credentials; give token_file, or username and password_file")
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return fmt.Errorf("url: %q: want http://host/… or https://host/…", c.URL)
+		return errors.New("url: want http://host/… or https://host/…") // without it: a query may hold a key
 	case c.TokenFile != "" && (c.Username != "" || c.PasswordFile != ""):
 		return errors.New("token_file: is set beside username or password_file; give one of them")
 	case (c.Username == "") != (c.PasswordFile == ""):

@@ -28,6 +28,7 @@ func TestConfig(t *testing.T) {
 	f("url: holds credentials", func(c *Config) { c.URL = "https://me:hunter2@central.example/" })
 	f("url: cannot be parsed", func(c *Config) { c.URL = "https://me:hunter2@central.example:x/\x7f" })
 	f("url:", func(c *Config) { c.URL = "central.example:9371" })
+	f("url: want http://", func(c *Config) { c.URL = "ftp://central.example/?key=hunter2" })
 	f("token_file:", func(c *Config) { c.TokenFile, c.Username, c.PasswordFile = "t", "me", "p" })
 	f("password_file:", func(c *Config) { c.Username = "me" })
 	f("key_file:", func(c *Config) { c.CertFile = "cert.pem" })

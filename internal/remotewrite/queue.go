@@ -3,6 +3,7 @@ package remotewrite
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -100,7 +101,11 @@ func (q *queue) recover() error {
 		return err
 	}
 	whole, samples := wholeFields(raw)
-	return q.seal(raw[:whole], samples)
+	if err := q.seal(raw[:whole], samples); err != nil {
+		return err
+	}
+	_ = os.Remove(q.path(openName)) // should it stay, see close
+	return nil
 }
 
 // wholeFields returns how many bytes at the beginning are whole fields, and
@@ -132,6 +137,9 @@ func (q *queue) add(raw []byte, samples int) error {
 		}
 	}
 	if q.open == nil {
+		if err := os.MkdirAll(q.dir, 0o700); err != nil { // somebody may have taken it away
+			return err
+		}
 		f, err := os.OpenFile(q.path(openName), os.O_CREATE|os.O_TRUNC|os.O_APPEND|os.O_RDWR, 0o600)
 		if err != nil {
 			return err
@@ -153,21 +161,33 @@ func (q *queue) add(raw []byte, samples int) error {
 // close makes a request of the open file. The caller holds mu.
 func (q *queue) close() error {
 	raw := make([]byte, q.openBytes)
-	if _, err := q.open.ReadAt(raw, 0); err != nil {
+	n, err := q.open.ReadAt(raw, 0)
+	if errors.Is(err, io.EOF) { // somebody has cut it
+		whole, samples := wholeFields(raw[:n])
+		q.lost += max(0, q.openSamples-samples)
+		raw, q.openBytes, q.openSamples = raw[:whole], int64(whole), samples
+	} else if err != nil {
 		return err
 	}
 	if err := q.seal(raw, q.openSamples); err != nil {
 		return err
 	}
-	err := q.open.Close()
+	// All is sealed: nothing that fails now may keep the file open, which would be
+	// sealed again. Should it stay on the disk, the next add empties it; a start
+	// before that sends it twice, which does no harm. Windows removes no open file.
+	_ = q.open.Close()
+	_ = os.Remove(q.path(openName))
 	q.open = nil
-	return err
+	return nil
 }
 
-// seal writes a raw request as one to be posted, under its name all or nothing,
-// and removes the open file. The caller holds mu, or is the only one.
+// seal writes a raw request as one to be posted, under its name all or nothing.
+// The caller holds mu, or is the only one.
 func (q *queue) seal(raw []byte, samples int) error {
 	if len(raw) > 0 {
+		if err := os.MkdirAll(q.dir, 0o700); err != nil { // somebody may have taken it away
+			return err
+		}
 		body := snappy.Encode(nil, raw)
 		r := request{number: q.next, samples: samples, bytes: int64(len(body)), since: q.now()}
 		if err := writeSynced(q.path(tmpName), body); err != nil {
@@ -181,7 +201,7 @@ func (q *queue) seal(raw []byte, samples int) error {
 		q.bytes += r.bytes
 		q.bound()
 	}
-	return os.Remove(q.path(openName))
+	return nil
 }
 
 func writeSynced(name string, b []byte) error {
@@ -207,22 +227,30 @@ func (q *queue) bound() {
 func (q *queue) oldest() (request, []byte, bool, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.closed) == 0 && q.open != nil {
-		if err := q.close(); err != nil {
-			return request{}, nil, false, err
+	for {
+		if len(q.closed) == 0 && q.open != nil {
+			if err := q.close(); err != nil {
+				return request{}, nil, false, err
+			}
 		}
-	}
-	if len(q.closed) == 0 {
-		return request{}, nil, false, nil
-	}
-	r := q.closed[0]
-	body, err := os.ReadFile(q.path(r.name()))
-	if errors.Is(err, os.ErrNotExist) { // somebody took it away
-		q.lost += r.samples
+		if len(q.closed) == 0 {
+			return request{}, nil, false, nil
+		}
+		r := q.closed[0]
+		body, err := os.ReadFile(q.path(r.name()))
+		if !errors.Is(err, os.ErrNotExist) {
+			return r, body, err == nil, err
+		}
+		q.lost += r.samples // somebody took it away
 		q.removed(r)
-		return request{}, nil, false, err
 	}
-	return r, body, err == nil, err
+}
+
+// waits says whether a request is still to be sent: false once it was given up.
+func (q *queue) waits(r request) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.ContainsFunc(q.closed, func(x request) bool { return x.number == r.number })
 }
 
 // done removes a request that needs not be sent any more.

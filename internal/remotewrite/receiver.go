@@ -29,8 +29,18 @@ type receiver struct {
 	mu      sync.Mutex
 	client  *client
 	labels  map[string]string
-	current map[string]time.Time // sources that deliver currently: when their watermark was last queued
+	current map[string]heldCurrent // sources that deliver currently
 }
+
+// heldCurrent is a source that delivers currently.
+type heldCurrent struct {
+	heard  time.Time // it last delivered something
+	marked time.Time // its watermark was last queued
+}
+
+// forgetAfter is how long the watermark of a source that delivers nothing more is
+// kept current: longer than the receiver's engine remembers a silent source.
+const forgetAfter = 72 * time.Hour
 
 func (r *receiver) configure(cfg Config, c *client) {
 	r.mu.Lock()
@@ -45,7 +55,12 @@ func (r *receiver) append(b sample.Batch) error {
 	r.mu.Lock()
 	switch b.Watermark {
 	case sample.Current:
-		r.current[b.Source.Name] = now
+		held, known := r.current[b.Source.Name]
+		if !known || len(b.Samples)+len(b.Ups)+len(b.Ends) > 0 {
+			held.heard = now
+		}
+		held.marked = now
+		r.current[b.Source.Name] = held
 	case 0:
 	default:
 		delete(r.current, b.Source.Name)
@@ -95,16 +110,7 @@ func (r *receiver) keepMarks(ctx context.Context) {
 			return
 		case <-t.C:
 		}
-		var due []string
-		now := r.now()
-		r.mu.Lock()
-		for name, at := range r.current {
-			if now.Sub(at) >= r.mark {
-				due = append(due, name)
-			}
-		}
-		r.mu.Unlock()
-		for _, name := range due {
+		for _, name := range r.dueMarks(r.now()) {
 			b := sample.Batch{Source: sample.Source{Customer: r.key.Customer, Name: name}, Watermark: sample.Current}
 			if err := r.append(b); err != nil {
 				r.log.Warn("watermark not queued", "err", err)
@@ -113,15 +119,41 @@ func (r *receiver) keepMarks(ctx context.Context) {
 	}
 }
 
+// dueMarks lists the sources whose watermark is due, and forgets those that are gone.
+func (r *receiver) dueMarks(now time.Time) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var due []string
+	for name, held := range r.current {
+		switch {
+		case now.Sub(held.heard) >= forgetAfter:
+			delete(r.current, name)
+		case now.Sub(held.marked) >= r.mark:
+			due = append(due, name)
+		}
+	}
+	return due
+}
+
+// told is what the log has said of a receiver's trouble.
+type told struct {
+	err  string // the last error since something was taken
+	lost int    // samples lost until now
+	once bool   // that samples are lost, since the queue was last empty
+}
+
 func (r *receiver) send(ctx context.Context) {
+	var said told
 	for {
 		req, body, ok, err := r.queue.oldest()
-		if err != nil {
+		r.tellLost(&said)
+		if err != nil && said.err != err.Error() {
 			r.log.Error("remote write: the queue cannot be read", "err", err)
+			said.err = err.Error()
 		}
 		switch {
 		case ok:
-			if !r.deliver(ctx, req, body) {
+			if !r.deliver(ctx, req, body, &said) {
 				return
 			}
 		case err != nil:
@@ -129,6 +161,7 @@ func (r *receiver) send(ctx context.Context) {
 				return
 			}
 		default:
+			said.once = false
 			select {
 			case <-ctx.Done():
 				return
@@ -141,9 +174,19 @@ func (r *receiver) send(ctx context.Context) {
 	}
 }
 
-// deliver posts one request until it is taken or refused; false when ctx ended.
-func (r *receiver) deliver(ctx context.Context, req request, body []byte) bool {
-	told := ""
+// tellLost warns of the first samples that an outage costs; the rest is counted only.
+func (r *receiver) tellLost(said *told) {
+	f := r.queue.figures()
+	if f.lost > said.lost && !said.once {
+		r.log.Warn("remote write: what waits longest is lost: max_queue_bytes is reached, or somebody has removed files of the queue; "+
+			"watchkeeper_remotewrite_samples_lost_total counts on", "samples", f.lost-said.lost, "waiting", f.samples)
+		said.once = true
+	}
+	said.lost = f.lost
+}
+
+// deliver posts one request until it is taken, refused or given up; false when ctx ended.
+func (r *receiver) deliver(ctx context.Context, req request, body []byte, said *told) bool {
 	for delay := r.retryMin; ; delay = min(2*delay, r.retryMax) {
 		r.mu.Lock()
 		c := r.client
@@ -155,18 +198,22 @@ func (r *receiver) deliver(ctx context.Context, req request, body []byte) bool {
 		}
 		again, isLater := errors.AsType[*later](err)
 		if !isLater {
-			r.taken(req, err, told != "")
+			r.taken(req, err, said.err != "")
+			said.err = ""
 			return true
 		}
 		r.failures[again.reason].Inc()
-		if told != again.reason {
+		if said.err != err.Error() {
 			f := r.queue.figures()
 			r.log.Warn("remote write failed; samples are kept on the disk and sent again", "reason", again.reason, "err", err, "waiting", f.samples)
-			told = again.reason
+			said.err = err.Error()
 		}
 		// Not all places at the same moment when a receiver is back.
 		if !wait(ctx, max(again.wait, delay/2+rand.N(delay/2+1))) {
 			return false
+		}
+		if r.tellLost(said); !r.queue.waits(req) {
+			return true // given up meanwhile
 		}
 	}
 }

@@ -130,7 +130,7 @@ func (m *Manager) open(key Key, cfg Config) (*receiver, error) {
 	}
 	return &receiver{
 		key: key, queue: q, now: m.now, pace: m.pace, log: m.log.With("customer", key.Customer, "receiver", key.Name),
-		current: map[string]time.Time{},
+		current: map[string]heldCurrent{},
 	}, nil
 }
 

@@ -145,7 +145,7 @@ func (s *Store) checkLabels(c *labelCheck, x sample.Sample) (checked, Reason, st
 // check does what needs neither lock nor disk, and refuses what it can.
 func (s *Store) check(b *batch) []checked {
 	limit := b.nowMs + time.Duration(s.cfg.MaxFuture).Milliseconds()
-	labelCheck := newLabelCheck(&s.cfg, b.in.Source.Customer)
+	labelCheck := newLabelCheck(&s.cfg, b.in.Source)
 	good := make([]checked, 0, len(b.in.Samples))
 	for _, in := range b.in.Samples {
 		refusal := Refusal{Labels: in.Labels, T: in.T, V: in.V}
@@ -166,6 +166,9 @@ func (s *Store) check(b *batch) []checked {
 		e.Labels, refusal.Reason, refusal.Detail = labelCheck.check(e.Labels)
 		if refusal.Reason == "" && e.T > limit {
 			refusal.Reason = ReasonFuture
+		}
+		if refusal.Reason == "" && len(e.Reason) > maxEndReason {
+			refusal.Reason, refusal.Detail = ReasonLabels, fmt.Sprintf("the reason of its end is longer than %d bytes", maxEndReason)
 		}
 		if refusal.Reason != "" {
 			b.res.refuse(&s.metrics, refusal)

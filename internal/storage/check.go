@@ -16,31 +16,48 @@ import (
 // CustomerLabel is the label that names the tenant on every series.
 const CustomerLabel = "customer"
 
-// reservedPrefix is that of the names by which the store keeps a source's facts.
-const reservedPrefix = "watchkeeper_source_"
+const (
+	// reservedPrefix is that of the names by which the store keeps a source's facts.
+	reservedPrefix = "watchkeeper_source_"
+	// judgingPrefix is that of what the server tells of its judging, by sources of its
+	// own, whose names begin with judgingSources.
+	judgingPrefix  = "watchkeeper_judging_"
+	judgingSources = "rules/"
+	// maxSeriesBytes bounds all labels of a series together: JSON takes up to six
+	// bytes for one, and a line of the journal must stay below its limit.
+	maxSeriesBytes = 128 << 10
+	// maxEndReason bounds the reason of an end, in bytes: each is a line of the journal.
+	maxEndReason = 256
+)
+
+func reserved(name string) bool {
+	return strings.HasPrefix(name, reservedPrefix) || strings.HasPrefix(name, judgingPrefix)
+}
 
 // labelCheck checks and completes the label sets of one customer's series.
 type labelCheck struct {
 	cfg      *Config
 	customer string
 	operator bool // an operator's import: reserved names are allowed, customer may be empty
+	judging  bool // a source that tells of judging
 	builder  *labels.Builder
 }
 
-func newLabelCheck(cfg *Config, customer string) *labelCheck {
-	return &labelCheck{cfg: cfg, customer: customer, builder: labels.NewBuilder(labels.EmptyLabels())}
+func newLabelCheck(cfg *Config, src sample.Source) *labelCheck {
+	return &labelCheck{cfg: cfg, customer: src.Customer, judging: strings.HasPrefix(src.Name, judgingSources), builder: labels.NewBuilder(labels.EmptyLabels())}
 }
 
 // check returns the label set as it will be stored: without empty values and
 // with the customer. The detail of a refusal is for people.
 func (c *labelCheck) check(l labels.Labels) (out labels.Labels, reason Reason, detail string) {
 	var (
-		n              int
+		n, size        int
 		empty          bool
 		prev, name, of string
 	)
 	err := l.Validate(func(lb labels.Label) error {
 		n++
+		size += len(lb.Name) + len(lb.Value)
 		if lb.Name <= prev {
 			if lb.Name == prev && prev != "" {
 				return fmt.Errorf("label %q twice", lb.Name)
@@ -52,6 +69,8 @@ func (c *labelCheck) check(l labels.Labels) (out labels.Labels, reason Reason, d
 		}
 		prev = lb.Name
 		switch {
+		case size > maxSeriesBytes:
+			return fmt.Errorf("labels longer than %d bytes together", maxSeriesBytes)
 		case n > c.cfg.MaxLabels:
 			return fmt.Errorf("more than %d labels", c.cfg.MaxLabels)
 		case len(lb.Name) > c.cfg.MaxLabelNameBytes:
@@ -80,7 +99,7 @@ func (c *labelCheck) check(l labels.Labels) (out labels.Labels, reason Reason, d
 		return l, ReasonLabels, "no customer"
 	case of != "" && of != c.customer && c.customer != "":
 		return l, ReasonCustomer, fmt.Sprintf("label says %q, the sender is %q", of, c.customer)
-	case strings.HasPrefix(name, reservedPrefix) && !c.operator:
+	case reserved(name) && !c.operator && !(c.judging && strings.HasPrefix(name, judgingPrefix)):
 		return l, ReasonReserved, name
 	case of != "" && !empty:
 		return l, "", ""

@@ -96,7 +96,7 @@ func (im *Importer) Append(b sample.Batch) error {
 	if len(b.Ends) > 0 || b.Watermark != 0 {
 		return fmt.Errorf("storage: import: batch with end marks or a watermark")
 	}
-	c := newLabelCheck(&im.s.cfg, b.Source.Customer)
+	c := newLabelCheck(&im.s.cfg, b.Source)
 	for _, x := range b.Samples {
 		ser, err := im.add(c, x)
 		if err != nil {

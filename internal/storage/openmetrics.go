@@ -33,7 +33,7 @@ func (s *Store) Import(ctx context.Context, r io.Reader, customer string, progre
 		return ImportStats{}, err
 	}
 	p := &omReader{im: im, in: bufio.NewReaderSize(r, 1<<16), ids: make(map[string]*importSeries), progress: progress}
-	p.check = newLabelCheck(&s.cfg, customer)
+	p.check = newLabelCheck(&s.cfg, sample.Source{Customer: customer})
 	p.check.operator = true
 	if err := p.read(ctx); err != nil {
 		return ImportStats{}, errors.Join(fmt.Errorf("storage: import: %w", err), im.Close())

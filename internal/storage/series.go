@@ -2,7 +2,6 @@ package storage
 
 import (
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/prometheus/common/model"
@@ -91,7 +90,7 @@ func newSeries(l labels.Labels) *series {
 	return &series{
 		labels:   l,
 		customer: l.Get(CustomerLabel),
-		reserved: strings.HasPrefix(l.Get(model.MetricNameLabel), reservedPrefix),
+		reserved: reserved(l.Get(model.MetricNameLabel)),
 	}
 }
 

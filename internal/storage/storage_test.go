@@ -2,8 +2,10 @@ package storage
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -177,4 +179,44 @@ func TestSeriesHaveNumbers(t *testing.T) {
 			refs[ref] = name
 		}
 	}
+}
+
+// Whatever a sender makes up, a line of the journal stays short enough to be read.
+func TestLongLabelsAndReasonsAreRefused(t *testing.T) {
+	s := open(t)
+	var long []string
+	for i := range 40 {
+		long = append(long, fmt.Sprintf("l%02d", i), strings.Repeat("<", 4096))
+	}
+	good := labels.FromStrings("__name__", "up_to_now", "i", "1")
+	b := sample.Batch{Source: sample.Source{Customer: "acme", Name: "push/x"}, Watermark: sample.Current, Samples: []sample.Sample{
+		{Labels: labels.FromStrings(append(long, "__name__", "x")...), T: clock, V: 1},
+		{Labels: good, T: clock, V: 1},
+	}}
+	b.Ends = []sample.End{{Labels: good, T: clock, Reason: strings.Repeat("A", 2<<20)}}
+	res, err := s.Append(t.Context(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	diff(t, "reasons", []Reason{ReasonLabels, ReasonLabels}, reasons(res))
+	diff(t, "taken", 1, len(res.Accepted.Samples))
+}
+
+// What the server tells of its judging nobody else may tell, also of a series that is
+// there already.
+func TestJudgingSeriesAreTheServersOwn(t *testing.T) {
+	s := open(t)
+	l := labels.FromStrings("__name__", "watchkeeper_judging_refused", "customer", "acme", "limit", "rule")
+	send := func(source string, at int64) Result {
+		t.Helper()
+		res, err := s.Append(t.Context(), sample.Batch{Source: sample.Source{Customer: "acme", Name: source}, Watermark: sample.Current,
+			Samples: []sample.Sample{{Labels: l, T: at, V: 1}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	diff(t, "before", []Reason{ReasonReserved}, reasons(send("push/x", clock-2)))
+	diff(t, "own", 0, send("rules/judging", clock-1).RefusedTotal)
+	diff(t, "after", []Reason{ReasonReserved}, reasons(send("push/x", clock)))
 }
