@@ -60,9 +60,7 @@ soak-aliyun: ## 24 simulated hours of a cloud account with throttling, outages a
 	$(GO) test -count=1 -timeout 2h -v -run TestSoak ./loadtest/aliyunsoak -soak.hours $(or $(HOURS),24)
 
 fuzz: ## every fuzz target for FUZZTIME
-	@set -e; grep -rlE '^func Fuzz' --include='*_test.go' . | xargs grep -HoE '^func Fuzz[A-Za-z0-9_]*' | sed 's/func //' | sort -u | \
-	while IFS=: read -r file target; do \
-	  echo "fuzz $$file $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "./$$(dirname $$file)"; done
+	@.ci/fuzz $(FUZZTIME)
 
 properties: ## the property tests by a seed of the moment, CHECKS draws each; a failure prints the command that repeats it
 	$(GO) test -count=1 $(PROPERTY_PKGS) -rapid.checks=$(CHECKS)
