@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -18,8 +19,10 @@ const maxConnBytes = 4 << 20
 // that an endless answer fills no memory.
 type Conn struct {
 	net.Conn
+	stop func() bool
+
+	mu    sync.Mutex // a library may read in a goroutine of its own
 	left  int
-	stop  func() bool
 	cause error
 }
 
@@ -42,16 +45,28 @@ func Dial(ctx context.Context, address string) (*Conn, error) {
 
 // Read implements net.Conn.
 func (c *Conn) Read(b []byte) (int, error) {
-	if c.left <= 0 {
-		c.cause = Failed(ReasonTooLarge, "the answer is larger than %d bytes", maxConnBytes)
-		return 0, c.cause
+	if err := c.full(); err != nil {
+		return 0, err
 	}
 	n, err := c.Conn.Read(b)
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.left -= n
 	if err != nil {
 		c.cause = err
 	}
 	return n, err
+}
+
+// full returns an error when the connection has brought all that it may.
+func (c *Conn) full() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left > 0 {
+		return nil
+	}
+	c.cause = Failed(ReasonTooLarge, "the answer is larger than %d bytes", maxConnBytes)
+	return c.cause
 }
 
 // SetDeadline does nothing, nor do the other two: ctx sets the deadline, and
@@ -71,7 +86,11 @@ func (c *Conn) Close() error {
 }
 
 // Cause returns why reading failed, for libraries that do not tell; nil if it did not.
-func (c *Conn) Cause() error { return c.cause }
+func (c *Conn) Cause() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cause
+}
 
 // Exchange sends a request and reads the answer, which ends with the connection
 // or with one of the given end marks.
