@@ -48,24 +48,44 @@ var textFunctions = func() template.FuncMap {
 	return fm
 }()
 
-// texts are a rule's templates, parsed; nil for those that only the library can expand.
-type texts map[string]*template.Template
+// texts are a rule's templates.
+type texts map[string]parsed
+
+// parsed is a template as far as it can be parsed: a text put together from parts, a
+// template, or neither where only the library can expand it.
+type parsed struct {
+	parts text
+	plain bool // parts are all of it
+	tmpl  *template.Template
+}
+
+func parseText(s, alert string) parsed {
+	t, err := template.New(alert).Option("missingkey=zero").Funcs(textFunctions).Parse(defsFor(s) + s)
+	if err != nil || t.Tree == nil {
+		return parsed{}
+	}
+	p := parsed{tmpl: t}
+	p.parts, p.plain = textOf(t.Root, "")
+	return p
+}
 
 // expand expands a text. The first time it is parsed.
-func (ts texts) expand(ctx context.Context, text, alert string, data any, now int64) string {
-	t, known := ts[text]
+func (ts texts) expand(ctx context.Context, s, alert string, id labels.Labels, value float64, now int64) string {
+	p, known := ts[s]
 	if !known {
-		if parsed, err := template.New(alert).Option("missingkey=zero").Funcs(textFunctions).Parse(defsFor(text) + text); err == nil {
-			t = parsed
-		}
-		ts[text] = t
+		p = parseText(s, alert)
+		ts[s] = p
 	}
+	if p.plain {
+		return p.parts.expand(id, value)
+	}
+	data := promtemplate.AlertTemplateData(id.Map(), nil, "", promql.Sample{F: value})
 	var b strings.Builder
-	if t != nil && execute(t, &b, data) == nil {
+	if p.tmpl != nil && execute(p.tmpl, &b, data) == nil {
 		return b.String()
 	}
 	noQuery := func(context.Context, string, time.Time) (promql.Vector, error) { return nil, nil }
-	out, err := promtemplate.NewTemplateExpander(ctx, textDefs+text, "__alert_"+alert, data, model.Time(now), noQuery, &url.URL{}, nil).Expand()
+	out, err := promtemplate.NewTemplateExpander(ctx, textDefs+s, "__alert_"+alert, data, model.Time(now), noQuery, &url.URL{}, nil).Expand()
 	if err != nil {
 		return "<error expanding template: " + err.Error() + ">"
 	}
@@ -82,30 +102,29 @@ func execute(t *template.Template, b *strings.Builder, data any) (err error) {
 }
 
 // labelsOf returns the alert's labels, templates expanded.
-func (rs *ruleState) labelsOf(ctx context.Context, id labels.Labels, value float64, now int64) labels.Labels {
-	b := labels.NewBuilder(id)
+func (rs *ruleState) labelsOf(ctx context.Context, b *labels.Builder, id labels.Labels, value float64, now int64) labels.Labels {
+	b.Reset(id)
 	rs.expand(ctx, b, rs.rule.Labels, id, value, now)
 	b.Set(labels.AlertName, rs.rule.Alert)
 	return b.Labels()
 }
 
 // annotationsOf returns the alert's annotations, templates expanded.
-func (rs *ruleState) annotationsOf(ctx context.Context, id labels.Labels, value float64, now int64) labels.Labels {
-	b := labels.NewBuilder(labels.EmptyLabels())
+func (rs *ruleState) annotationsOf(ctx context.Context, b *labels.Builder, id labels.Labels, value float64, now int64) labels.Labels {
+	b.Reset(labels.EmptyLabels())
 	rs.expand(ctx, b, rs.rule.Annotations, id, value, now)
 	return b.Labels()
 }
 
 func (rs *ruleState) expand(ctx context.Context, b *labels.Builder, from, id labels.Labels, value float64, now int64) {
-	var data any
+	if from.IsEmpty() {
+		return
+	}
 	from.Range(func(l labels.Label) {
 		if !strings.Contains(l.Value, "{{") {
 			b.Set(l.Name, l.Value)
 			return
 		}
-		if data == nil {
-			data = promtemplate.AlertTemplateData(id.Map(), nil, "", promql.Sample{F: value})
-		}
-		b.Set(l.Name, rs.texts.expand(ctx, l.Value, rs.rule.Alert, data, now))
+		b.Set(l.Name, rs.texts.expand(ctx, l.Value, rs.rule.Alert, id, value, now))
 	})
 }

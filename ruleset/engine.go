@@ -2,7 +2,6 @@ package ruleset
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -28,7 +27,7 @@ type Engine struct {
 	promql  *promql.Engine
 	m       *engineMetrics
 
-	flushMu sync.Mutex // one flush at a time, so that entries stay in order
+	out outbox // what the sink shall have
 
 	// mu guards everything below. It is held while the store and the journal
 	// are read and written: judging is a function of both, in order.
@@ -44,13 +43,14 @@ type Engine struct {
 	customers   map[string]int  // (rule, identity) pairs
 	refused     map[Refusal]int // since the start
 	touched     []*instance
+	settling    []settling                  // of this step
 	sleepers    *sleepers                   // of no rule; the root of all
 	wide        bool                        // nobody sleeps: every identity has its instance
 	told        map[instanceKey][]OpenAlert // while state is rebuilt: what the live log said
 	batch       uint32
 	lines       int     // of the live log, since the start
 	taking      taking  // while a batch is taken
-	queue       []Entry // not acknowledged by the sink
+	queue       []Entry // of this step, in order
 	settledN    []Entry // settled entries of this step, to be sorted
 	records     []journal.Record
 	builder     *labels.Builder
@@ -234,7 +234,7 @@ func (e *Engine) Ingest(ctx context.Context, b sample.Batch, now time.Time) erro
 func (e *Engine) ingest(ctx context.Context, b sample.Batch, now int64) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.queue) >= e.cfg.MaxQueuedEntries {
+	if e.waiting() >= e.cfg.MaxQueuedEntries {
 		return ErrBackpressure
 	}
 	before := e.tick(now)
@@ -266,7 +266,7 @@ func (e *Engine) advance(ctx context.Context, now int64) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.tick(now)
-	if len(e.queue) >= e.cfg.MaxQueuedEntries {
+	if e.waiting() >= e.cfg.MaxQueuedEntries {
 		return nil // judge on when the sink takes entries again
 	}
 	return e.step(ctx)
@@ -291,6 +291,9 @@ func (e *Engine) step(ctx context.Context) error {
 	if rerr := e.writeRecords(ctx); err == nil {
 		err = rerr
 	}
+	if !e.rebuild {
+		e.release()
+	}
 	return err
 }
 
@@ -309,33 +312,4 @@ func (e *Engine) writeRecords(ctx context.Context) error {
 	}
 	e.records = e.records[:0]
 	return nil
-}
-
-// flush hands the queued entries to the sink.
-func (e *Engine) flush(ctx context.Context) error {
-	e.flushMu.Lock()
-	defer e.flushMu.Unlock()
-	for {
-		e.mu.Lock()
-		n := min(len(e.queue), 1000)
-		batch := e.queue[:n:n]
-		e.mu.Unlock()
-		if n == 0 {
-			return nil
-		}
-		if err := e.sink.Log(ctx, batch); err != nil {
-			e.m.sinkFailures.Inc()
-			if errors.Is(err, context.Canceled) {
-				return err
-			}
-			return fmt.Errorf("log entries to sink: %w", err)
-		}
-		e.m.entries.Add(n)
-		e.mu.Lock()
-		e.queue = e.queue[n:]
-		if len(e.queue) == 0 {
-			e.queue = nil
-		}
-		e.mu.Unlock()
-	}
 }

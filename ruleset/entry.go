@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"watchkeeper/internal/journal"
@@ -29,19 +30,32 @@ func (e *Engine) entry(ctx context.Context, in *instance, c change, log Log, at 
 		en.Source = src.id
 	}
 	told := log == LogLive && (c.from.open() || c.to.open())
+	first := c.check
 	if told {
-		en.Samples = e.evidence(ctx, in, c)
+		first = min(first, in.restsFrom(c))
 	}
-	en.Value = e.valueAt(ctx, in, c.check)
-	if c.how == StateEnded && reason == "" {
-		en.Reason = e.endReason(ctx, in, c.check)
+	if in.joins == nil {
+		en.Value = in.valueAt(c.check)
+		if told {
+			en.Samples = e.evidenceEvaluated(ctx, in, c.check)
+		}
+	} else if s, err := e.readSpan(ctx, in, first, c.check); err != nil {
+		e.logger.Warn("cannot read what a log entry rests on", "rule", r.ID(), "series", in.id.String(), "err", err)
+	} else {
+		en.Value = s.result(c.check, e.ops)
+		if told {
+			en.Samples = s.evidence(first, c.check, e.ops)
+		}
+		if c.how == StateEnded && reason == "" {
+			en.Reason = s.ended(c.check)
+		}
 	}
 	if en.Reason == "" && in.cell(c.check)&cellNaN != 0 {
 		en.Reason = "nan"
 	}
-	en.Labels = in.rs.labelsOf(ctx, in.id, en.Value, e.now)
+	en.Labels = in.rs.labelsOf(ctx, e.builder, in.id, en.Value, e.now)
 	if told {
-		en.Annotations = in.rs.annotationsOf(ctx, in.id, en.Value, e.now)
+		en.Annotations = in.rs.annotationsOf(ctx, e.builder, in.id, en.Value, e.now)
 	}
 	if log == LogLive {
 		e.lines++
@@ -55,75 +69,85 @@ func (e *Engine) entry(ctx context.Context, in *instance, c change, log Log, at 
 // twice, when it was amended in between, at one engine time even, so its IDs
 // hold that time and the number of the line.
 func entryID(en Entry, line int) string {
-	parts := []string{string(en.Log), en.Rule.ID(), en.Identity.String(), strconv.FormatInt(en.Check, 10), string(en.To)}
+	text := make([]byte, 0, 512)
+	part := func(p string) { text = append(append(text, p...), 0) }
+	part(string(en.Log))
+	part(en.Rule.ID())
+	text = append(appendLabels(text, en.Identity), 0)
+	text = append(strconv.AppendInt(text, en.Check, 10), 0)
+	part(string(en.To))
 	if en.Log == LogLive {
-		parts = append(parts, strconv.FormatInt(en.At, 10), string(en.From), strconv.Itoa(line))
+		text = append(strconv.AppendInt(text, en.At, 10), 0)
+		part(string(en.From))
+		text = append(strconv.AppendInt(text, int64(line), 10), 0)
 	}
 	h := fnv.New128a()
-	for _, s := range parts {
-		h.Write([]byte(s))
-		h.Write([]byte{0})
-	}
+	h.Write(text)
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// valueAt is the expression's value at a check, NaN where it has none.
-func (e *Engine) valueAt(ctx context.Context, in *instance, k int64) float64 {
-	if in.joins == nil {
-		if v, ok := in.values[k]; ok {
-			return v
-		}
-		return math.NaN()
+// valueAt is what an evaluated rule's expression gave at a check that breached, NaN
+// at another.
+func (in *instance) valueAt(k int64) float64 {
+	if v, ok := in.values[k]; ok {
+		return v
 	}
-	s, err := e.readSpan(ctx, in, k, k)
-	if err != nil {
-		e.logger.Warn("cannot read the value of a log entry", "rule", in.rs.rule.ID(), "series", in.id.String(), "err", err)
-		return math.NaN()
-	}
-	out := in.rs.rule.prog.root.eval(s.operands(k, e.ops))
+	return math.NaN()
+}
+
+// result is the expression's value at a check, NaN where it has none.
+func (s *span) result(k int64, ops []operand) float64 {
+	out := s.in.rs.rule.prog.root.eval(s.operands(k, ops))
 	if out.present || out.in {
 		return out.v
 	}
 	return math.NaN()
 }
 
-func (e *Engine) endReason(ctx context.Context, in *instance, k int64) string {
-	if in.joins == nil {
-		return ""
-	}
-	s, err := e.readSpan(ctx, in, k, k)
-	if err != nil {
-		return ""
-	}
-	return s.ended(k)
-}
-
-// evidence lists the samples of the checks that the change rests on, the newest
-// maxEvidence of them.
-func (e *Engine) evidence(ctx context.Context, in *instance, c change) []Evidence {
-	r, k := in.rs.rule, c.check
-	if in.joins == nil {
-		return e.evidenceEvaluated(ctx, in, k)
-	}
-	lo := in.restsFrom(c)
-	s, err := e.readSpan(ctx, in, lo, k)
-	if err != nil {
-		e.logger.Warn("cannot read the evidence of a log entry", "rule", r.ID(), "series", in.id.String(), "err", err)
-		return nil
-	}
-	var out []Evidence
-	for c := k; c >= lo && len(out) < maxEvidence; c-- {
-		v := r.prog.root.eval(s.operands(c, e.ops)).verdict()
-		for i, j := range in.joins {
+// evidence lists the samples of the checks first to k, the newest maxEvidence of them.
+func (s *span) evidence(first, k int64, ops []operand) []Evidence {
+	r := s.in.rs.rule
+	out := make([]Evidence, 0, min(maxEvidence, int(k-first+1)*len(s.in.joins)))
+	for ; k >= first && len(out) < maxEvidence; k-- {
+		v := r.prog.root.eval(s.operands(k, ops)).verdict()
+		for i, j := range s.in.joins {
 			for n, ser := range j.series {
-				if p, there := s.point(i, n, c); there {
-					out = append(out, Evidence{Labels: ser.labels, T: p.t, V: p.v, Check: r.timeOf(c), Verdict: v})
+				if p, there := s.point(i, n, k); there {
+					out = append(out, Evidence{Labels: ser.labels, T: p.t, V: p.v, Check: r.timeOf(k), Verdict: v})
 				}
 			}
 		}
 	}
 	slices.Reverse(out)
 	return out
+}
+
+// appendLabels is Labels.String, which takes a quarter of an alert's time.
+func appendLabels(to []byte, l labels.Labels) []byte {
+	to = append(to, '{')
+	sep := ""
+	l.Range(func(l labels.Label) {
+		to = append(to, sep...)
+		sep = ", "
+		if model.LegacyValidation.IsValidLabelName(l.Name) {
+			to = append(to, l.Name...)
+		} else {
+			to = strconv.AppendQuote(to, l.Name)
+		}
+		to = append(to, '=')
+		to = appendQuoted(to, l.Value)
+	})
+	return append(to, '}')
+}
+
+// appendQuoted is strconv.AppendQuote.
+func appendQuoted(to []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return strconv.AppendQuote(to, s)
+		}
+	}
+	return append(append(append(to, '"'), s...), '"')
 }
 
 // restsFrom is the first check that a change rests on: that of the run's first breach

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
 )
@@ -30,18 +31,50 @@ func (e *Engine) judgeDue(ctx context.Context) error {
 			}
 		}
 	}
-	for i, in := range e.touched {
-		if err := e.judge(ctx, in); err != nil {
-			e.touched = append(e.touched[:0], e.touched[i:]...)
-			return err
-		}
-		in.queued = false
-		e.sleep(in)
+	err := e.judgeTouched(ctx)
+	for _, x := range e.settling {
+		e.settle(ctx, x.in, x.through)
+		e.sleep(x.in)
 	}
-	e.touched = e.touched[:0]
+	clear(e.settling)
+	e.settling = e.settling[:0]
+	if err != nil {
+		return err
+	}
 	if !e.rebuild {
 		e.forgetIdle()
 	}
+	return nil
+}
+
+// settling is an instance that was judged, and up to which check it is final now.
+type settling struct {
+	in      *instance
+	through int64
+}
+
+// judgeTouched judges the touched instances, those first whose next breach fires:
+// someone waits for them.
+func (e *Engine) judgeTouched(ctx context.Context) error {
+	for _, urgent := range []bool{true, false} {
+		for _, in := range e.touched {
+			if !in.queued || urgent && !in.firesNext() {
+				continue
+			}
+			through, err := e.judge(ctx, in)
+			if err == nil {
+				in.queued = false
+				e.settling = append(e.settling, settling{in, through})
+				err = e.handOver(ctx)
+			}
+			if err != nil {
+				e.touched = slices.DeleteFunc(e.touched, func(in *instance) bool { return !in.queued })
+				return err
+			}
+		}
+	}
+	clear(e.touched)
+	e.touched = e.touched[:0]
 	return nil
 }
 
@@ -68,15 +101,16 @@ func (rs *ruleState) forgetLate(before int64) {
 	}
 }
 
-// judge brings one instance up to engine time.
-func (e *Engine) judge(ctx context.Context, in *instance) error {
+// judge brings one instance up to engine time, and returns the last check of it that
+// is final now.
+func (e *Engine) judge(ctx context.Context, in *instance) (through int64, err error) {
 	in.catchUp()
 	r := in.rs.rule
 	last := r.lastCheck(e.now)
 	if in.joins != nil && in.dirtyLo <= in.dirtyHi && in.dirtyLo <= last {
 		lo, hi := max(in.dirtyLo, in.settledCheck+1), min(in.dirtyHi, last)
 		if err := e.evaluateSpan(ctx, in, lo, hi); err != nil {
-			return fmt.Errorf("rule %q: %s: %w", r.ID(), in.id, err)
+			return 0, fmt.Errorf("rule %q: %s: %w", r.ID(), in.id, err)
 		}
 		if in.dirtyHi <= last {
 			in.dirtyLo, in.dirtyHi = 1, 0
@@ -87,16 +121,20 @@ func (e *Engine) judge(ctx context.Context, in *instance) error {
 	in.solidify()
 	if !e.rebuild && in.rests() {
 		e.fold(ctx, in)
-		return nil
+		return in.settledCheck, nil
 	}
-	through := min(in.settledThrough(e.now, e.forceAfter()), last)
+	through = min(in.settledThrough(e.now, e.forceAfter()), last)
 	if err := e.decide(ctx, in, max(through, r.lastCheck(e.now-r.MissingAfter.Milliseconds()))); err != nil {
-		return fmt.Errorf("rule %q: %s: %w", r.ID(), in.id, err)
+		return 0, fmt.Errorf("rule %q: %s: %w", r.ID(), in.id, err)
 	}
 	in.solidify()
 	e.fold(ctx, in)
-	e.settle(ctx, in, through)
-	return nil
+	return through, nil
+}
+
+// firesNext says whether one more breach makes the alert fire.
+func (in *instance) firesNext() bool {
+	return !in.live.phase.open() && int(in.live.run)+1 >= in.rs.rule.Consecutive
 }
 
 // evaluateSpan gives the checks lo to hi their cells from the operands; those

@@ -15,9 +15,7 @@ type engineMetrics struct {
 
 func newEngineMetrics(set *metrics.Set, e *Engine) *engineMetrics {
 	set.GetOrCreateGauge("watchkeeper_ruleset_queued_entries", func() float64 {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		return float64(len(e.queue))
+		return float64(e.out.len())
 	})
 	return &engineMetrics{
 		batches:            set.GetOrCreateCounter("watchkeeper_ruleset_batches_total"),

@@ -38,6 +38,7 @@ func (e *Engine) Recover(ctx context.Context, now time.Time, open []OpenAlert) e
 func (e *Engine) recover(ctx context.Context, now int64, open []OpenAlert) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	defer e.release()
 	e.tick(now)
 	past, err := readPast(e.journal)
 	if err != nil {

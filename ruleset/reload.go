@@ -27,6 +27,7 @@ func (e *Engine) Reload(ctx context.Context, groups []Group, now time.Time) erro
 func (e *Engine) reload(ctx context.Context, groups []Group, now int64) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	defer e.release()
 	e.tick(now)
 	if err := e.step(ctx); err != nil { // the rules that stay are up to date before the others are built
 		return err

@@ -81,7 +81,7 @@ func (e *Engine) alerts(of func(*Engine, *instance) Alert) (out []Alert, version
 
 func (e *Engine) described(in *instance) Alert {
 	a := e.alert(in)
-	a.Annotations = in.rs.annotationsOf(context.Background(), in.id, in.value, e.now)
+	a.Annotations = in.rs.annotationsOf(context.Background(), e.builder, in.id, in.value, e.now)
 	return a
 }
 
@@ -95,6 +95,6 @@ func (e *Engine) alert(in *instance) Alert {
 	if src := in.source(); src != nil {
 		a.Source = src.id
 	}
-	a.Labels = in.rs.labelsOf(context.Background(), in.id, in.value, e.now)
+	a.Labels = in.rs.labelsOf(context.Background(), e.builder, in.id, in.value, e.now)
 	return a
 }

@@ -1,0 +1,113 @@
+package ruleset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+const (
+	// handOverEvery is how many entries of a step are handed to the sink at once. The
+	// first go while the rest is still judged.
+	handOverEvery = 32
+	// maxHandedOver bounds what the sink is given in one call.
+	maxHandedOver = 1000
+)
+
+// outbox holds what was judged until the sink has it.
+type outbox struct {
+	flushing sync.Mutex // held by who hands over, so that entries stay in order
+
+	mu      sync.Mutex
+	entries []Entry
+}
+
+func (o *outbox) put(entries []Entry) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.entries = append(o.entries, entries...)
+}
+
+func (o *outbox) len() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.entries)
+}
+
+// first returns the oldest entries. They stay until taken.
+func (o *outbox) first() []Entry {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := min(len(o.entries), maxHandedOver)
+	return o.entries[:n:n]
+}
+
+func (o *outbox) taken(n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.entries = o.entries[n:]; len(o.entries) == 0 {
+		o.entries = nil
+	}
+}
+
+// waiting is how many entries the sink does not have yet.
+func (e *Engine) waiting() int { return e.out.len() + len(e.queue) }
+
+// release puts the entries of a step where flush takes them.
+func (e *Engine) release() {
+	if len(e.queue) == 0 {
+		return
+	}
+	e.out.put(e.queue)
+	clear(e.queue)
+	e.queue = e.queue[:0]
+}
+
+// handOver releases the entries that a step has so far and sends them off while it
+// goes on. What goes wrong is told by the flush that follows the step.
+func (e *Engine) handOver(ctx context.Context) error {
+	if e.rebuild || len(e.queue) < handOverEvery {
+		return nil
+	}
+	if err := e.writeRecords(ctx); err != nil {
+		return err
+	}
+	e.release()
+	if !e.out.flushing.TryLock() {
+		return nil // whoever has it takes these too, or the flush after the step does
+	}
+	go func() {
+		defer e.out.flushing.Unlock()
+		if err := e.drain(ctx); err != nil {
+			e.logger.Debug("handing over while judging", "err", err)
+		}
+	}()
+	return nil
+}
+
+// flush hands the released entries to the sink.
+func (e *Engine) flush(ctx context.Context) error {
+	e.out.flushing.Lock()
+	defer e.out.flushing.Unlock()
+	return e.drain(ctx)
+}
+
+// drain is flush for who holds out.flushing.
+func (e *Engine) drain(ctx context.Context) error {
+	for {
+		batch := e.out.first()
+		if len(batch) == 0 {
+			return nil
+		}
+		if err := e.sink.Log(ctx, batch); err != nil {
+			e.m.sinkFailures.Inc()
+			if errors.Is(err, context.Canceled) {
+				return err
+			}
+			return fmt.Errorf("log entries to sink: %w", err)
+		}
+		e.m.entries.Add(len(batch))
+		e.out.taken(len(batch))
+	}
+}
