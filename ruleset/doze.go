@@ -128,11 +128,17 @@ func (e *Engine) dozesThrough(d *doze, leaf int, p point, bound int64) bool {
 		return false
 	}
 	slot := d.rs.slotOf(p.t)
-	ops, all := e.ops[:len(d.newest)], true
-	for i, n := range d.newest {
+	for _, n := range d.newest {
 		if n.t > slot.hi {
 			return false
 		}
+	}
+	if g := &d.rs.gates[leaf]; g.wakes != wakesProgram && p.v == p.v && !g.breach(p.v, nil) {
+		d.noteJudged(e.batch, slot.k)
+		return true
+	}
+	ops, all := e.ops[:len(d.newest)], true
+	for i, n := range d.newest {
 		there := n.t > slot.lo && !isStale(n.v)
 		ops[i], all = operand{v: n.v, there: there}, all && there
 	}
@@ -143,13 +149,43 @@ func (e *Engine) dozesThrough(d *doze, leaf int, p point, bound int64) bool {
 	if out.in {
 		return false
 	}
-	if d.batch != e.batch {
-		d.batch, d.judgedOld = e.batch, d.judged
-	}
 	if out.present {
-		d.judged = max(d.judged, slot.k)
+		d.noteJudged(e.batch, slot.k)
 	}
 	return true
+}
+
+// noteJudged keeps that a check has a verdict.
+func (d *doze) noteJudged(batch uint32, k int64) {
+	if d.batch != batch {
+		d.batch, d.judgedOld = batch, d.judged
+	}
+	d.judged = max(d.judged, k)
+}
+
+// gatesOf returns by leaf which of its values let a breach through, where the rule
+// compares the leaf with a number and is false without that: an operand of "and", or
+// what "unless" takes from. Any other value decides the check, and it is good. Each
+// selector of an expression is a leaf of its own.
+func gatesOf(p *program) []sleeper {
+	gates := make([]sleeper, len(p.leaves))
+	var walk func(n *node)
+	walk = func(n *node) {
+		switch n.kind {
+		case kindAnd:
+			walk(n.l)
+			walk(n.r)
+		case kindUnless:
+			walk(n.l)
+		case kindCmp:
+			var g sleeper
+			if leaf := g.node(n); leaf >= 0 {
+				gates[leaf] = g
+			}
+		}
+	}
+	walk(p.root)
+	return gates
 }
 
 // slot is that of check k: (lo, hi].

@@ -70,6 +70,7 @@ type ruleState struct {
 	sleeps    bool        // its identities can sleep
 	dozes     bool        // its identities can doze
 	needsAll  bool        // a check has no verdict unless every operand is there
+	gates     []sleeper   // by leaf: what may let a breach through
 	dozing    []*doze     // those that do
 	slot      slot        // that of the sample which came last to one of those
 	selectors []selector
@@ -173,6 +174,9 @@ func (e *Engine) newState(r *Rule, index int) (*ruleState, error) {
 	}
 	if r.prog != nil {
 		rs.sleeps, rs.dozes, rs.needsAll = r.prog.sleeps(r), r.prog.dozes(r), r.prog.root.needsAll()
+		if rs.dozes {
+			rs.gates = gatesOf(r.prog)
+		}
 		rs.joins = make([]map[uint64][]*join, len(r.prog.leaves))
 		for i := range rs.joins {
 			rs.joins[i] = map[uint64][]*join{}

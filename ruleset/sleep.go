@@ -57,18 +57,26 @@ func (p *program) sleeps(r *Rule) bool {
 }
 
 func newSleeper(rs *ruleState) sleeper {
-	n := rs.rule.prog.root
 	s := sleeper{rs: rs}
+	s.node(rs.rule.prog.root)
+	return s
+}
+
+// node has the values wake that make n true, where n compares a leaf with a number.
+// It returns the leaf, -1 where n does not.
+func (s *sleeper) node(n *node) int {
 	if n.kind != kindCmp || n.retBool {
-		return s
+		return -1
 	}
 	switch {
 	case n.l.kind == kindLeaf && n.r.scalar:
 		s.compare(n.op, n.r.eval(nil).v)
+		return n.l.leaf
 	case n.r.kind == kindLeaf && n.l.scalar:
 		s.compare(mirrored(n.op), n.l.eval(nil).v)
+		return n.r.leaf
 	}
-	return s
+	return -1
 }
 
 // compare has the values wake for which "value op x" holds.
