@@ -77,7 +77,9 @@ func (e *Engine) newInstance(rs *ruleState, id labels.Labels, first int64) *inst
 	if !e.admit(rs, id) {
 		return nil
 	}
-	return e.addInstance(rs, id, first)
+	in := e.addInstance(rs, id, first)
+	e.forgetOperands(in)
+	return in
 }
 
 // admit counts an identity, unless a limit bites.

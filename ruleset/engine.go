@@ -33,7 +33,7 @@ type Engine struct {
 	// are read and written: judging is a function of both, in order.
 	mu          sync.Mutex
 	now         int64 // engine time, Unix ms
-	started     int64 // first engine time; absent() is judged from it
+	started     int64 // first contact of any source, 0 before; evaluated rules, absent() among them, are judged from it
 	forgotten   int64 // engine time at which idle identities were last looked for
 	forgetShard int   // of the series: the next to be looked through
 	rules       []*ruleState
@@ -67,6 +67,7 @@ type ruleState struct {
 	texts     texts
 	all       []*instance // those that have an instance
 	watched   int         // identities, those without an instance included
+	added     bool        // by a reload
 	sleeps    bool        // its identities can sleep
 	dozes     bool        // its identities can doze
 	needsAll  bool        // a check has no verdict unless every operand is there
@@ -85,6 +86,8 @@ type ruleState struct {
 	dirty     map[int64]bool
 	sources   map[*source]bool
 	nextCheck int64 // next check to evaluate for the first time; 0 before any
+	newest    int64 // newest check evaluated
+	err       error // why PromQL refused that one
 }
 
 // taking is a batch on its way into the state.
@@ -254,7 +257,9 @@ func (e *Engine) ingest(ctx context.Context, b sample.Batch, now int64) error {
 	e.apply(src, b)
 	e.endFillIn(src, b.FillIn)
 	e.taking = taking{}
-	return e.step(ctx)
+	err := e.step(ctx)
+	e.batch++ // what time brings from here on comes after it
+	return err
 }
 
 // Advance moves engine time to now and judges what has become due.
@@ -282,9 +287,6 @@ func (e *Engine) forceAfter() int64 { return time.Duration(e.cfg.ForceAfter).Mil
 func (e *Engine) tick(now int64) int64 {
 	before := e.now
 	e.now = max(e.now, now)
-	if e.started == 0 {
-		e.started = e.now
-	}
 	return before
 }
 

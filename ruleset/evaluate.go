@@ -67,13 +67,13 @@ func definite(r *Rule, e parser.Expr) parser.Expr {
 	case *parser.BinaryExpr:
 		c := *e
 		c.LHS, c.RHS = definite(r, e.LHS), definite(r, e.RHS)
-		if e.Op == parser.NEQ {
-			c.LHS, c.RHS = withoutNaN(c.LHS), withoutNaN(c.RHS)
+		if seesNaN(e) {
+			c.LHS, c.RHS = computed(c.LHS), computed(c.RHS)
 		}
 		return &c
 	case *parser.AggregateExpr:
 		c := *e
-		c.Expr = definite(r, e.Expr)
+		c.Expr = computed(definite(r, e.Expr))
 		return &c
 	case *parser.Call:
 		if e.Func.Name == "absent" || e.Func.Name == "absent_over_time" {
@@ -87,6 +87,24 @@ func definite(r *Rule, e parser.Expr) parser.Expr {
 		return &c
 	case *parser.VectorSelector:
 		return withoutNaN(r.lookedBack(e))
+	}
+	return e
+}
+
+// seesNaN says whether an operator makes more of a NaN than another NaN or nothing.
+func seesNaN(e *parser.BinaryExpr) bool {
+	return e.Op == parser.NEQ || e.Op == parser.POW || e.ReturnBool || e.Op.IsSetOperator()
+}
+
+// computed keeps what is not NaN of a definite expression that may compute one.
+func computed(e parser.Expr) parser.Expr {
+	switch in := unparen(e).(type) {
+	case *parser.UnaryExpr, *parser.AggregateExpr, *parser.Call:
+		return withoutNaN(e)
+	case *parser.BinaryExpr:
+		if !in.Op.IsComparisonOperator() && !in.Op.IsSetOperator() {
+			return withoutNaN(e)
+		}
 	}
 	return e
 }
@@ -147,7 +165,7 @@ func (e *Engine) feedEvaluated(ser *series, f *evalFeed, p point) (late bool) {
 
 // evaluateDue evaluates the checks of a rule that are new or dirty.
 func (e *Engine) evaluateDue(ctx context.Context, rs *ruleState) error {
-	if rs.eval == nil {
+	if rs.eval == nil || e.started == 0 {
 		return nil
 	}
 	r := rs.rule
@@ -193,6 +211,7 @@ func (e *Engine) evaluate(ctx context.Context, rs *ruleState, lo, hi int64) erro
 		e.m.evaluationFailures.Inc()
 		return err
 	}
+	e.noteRefused(rs, &t)
 	results := t.begun()
 	for _, res := range results {
 		in := rs.instance(res.id)
@@ -228,7 +247,7 @@ func (e *Engine) evaluate(ctx context.Context, rs *ruleState, lo, hi int64) erro
 			if res != nil {
 				c = res.cells[k-lo]
 			}
-			if c == 0 && rs.eval.base == "" {
+			if c == 0 && rs.eval.base == "" && t.refused[k] == nil {
 				c = cell(VerdictGood)
 			}
 			if v := c.verdict(); k == in.first && v != VerdictBreach && v != VerdictGood {
@@ -260,8 +279,8 @@ type queries struct {
 	store  storage.Queryable
 }
 
-// evaluate runs an evaluated rule over the checks lo to hi of the table.
-func (t *table) evaluate(ctx context.Context, q queries, ev *evaluation, lo, hi int64) error {
+// ask runs an evaluated rule over the checks lo to hi of the table.
+func (t *table) ask(ctx context.Context, q queries, ev *evaluation, lo, hi int64) error {
 	if ev.base != "" {
 		if err := t.query(ctx, q, ev.base, VerdictGood, lo, hi); err != nil {
 			return err
@@ -297,6 +316,8 @@ type table struct {
 	lo, hi int64
 	rows   []*evaluated
 	byID   map[uint64][]*evaluated
+
+	refused map[int64]error // checks that PromQL refuses
 }
 
 func (t *table) row(id labels.Labels, create bool) *evaluated {

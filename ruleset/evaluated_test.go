@@ -26,6 +26,10 @@ var evaluatedExprs = []struct{ expr, breach, base string }{
 	{"count by (i) (abs(a) > 1) >= 1", "count by (i) (abs(a == a) > 1) >= 1", "count by (i) (abs(a == a) > 1)"},
 	{"abs(changes(a[4m] offset 1m)) >= 2", "abs(changes(a[4m] offset 1m)) >= 2", "abs(changes(a[4m] offset 1m))"},
 	{"abs(a) > 5", "abs(a == a) > 5", "abs(a == a)"},
+	{"count by (i) (a / a) >= 1", "count by (i) (a / a == a / a) >= 1", "count by (i) (a / a == a / a)"},
+	{"a > 5 unless abs(a / a)", "(a == a) > 5 unless (abs(a / a) == abs(a / a))", "a == a"},
+	{`label_replace(a, "i", "x", "", "") > 5`, `label_replace((a == a), "i", "x", "", "") > 5`, `label_replace((a == a), "i", "x", "", "")`}, // refused at most checks
+	{"1 ^ abs(a / a) == 1", "1 ^ (abs(a / a) == abs(a / a)) == 1", "1 ^ (abs(a / a) == abs(a / a))"},
 }
 
 // evaluatedLog is the definition for an evaluated rule, check by check.

@@ -40,8 +40,8 @@ func (e *Engine) useSources(p *past) {
 	for id, s := range p.sources {
 		e.sources[id] = s
 	}
-	if p.first != 0 {
-		e.started = min(e.started, p.first)
+	if p.first != 0 && (e.started == 0 || p.first < e.started) {
+		e.started = p.first
 	}
 }
 

@@ -1,8 +1,11 @@
 package ruleset
 
 import (
+	"math"
 	"slices"
 	"time"
+
+	"watchkeeper/internal/sample"
 )
 
 // forgetRound is how often, in engine time, idle identities are looked for. A shard
@@ -28,6 +31,9 @@ func (e *Engine) forgetIdle() {
 			for _, rs := range e.rules {
 				rs.forgetIdle(e, before)
 				rs.forgetDozing(e, before)
+			}
+			for _, src := range e.sources {
+				src.purge()
 			}
 		}
 		e.dropSeries(e.forgetShard, func(s *series) bool { return s.idle(before) }, e.drop)
@@ -67,6 +73,55 @@ func (e *Engine) dropSeries(shard int, gone func(*series) bool, drop func(*serie
 	for src := range from {
 		src.series = slices.DeleteFunc(src.series, func(s *series) bool { return s.gone })
 		src.changed = true
+	}
+}
+
+// longSilent says whether a series has had no sample for two force_after.
+func (e *Engine) longSilent(h *hot) bool {
+	return h.newest < e.now-2*e.forceAfter() && h.newest != math.MinInt64
+}
+
+// forgettable says whether a series that was long silent is as good as forgotten:
+// nobody but the instance reads it, and it only waits for its shard's turn. What comes
+// now must not depend on whether that has come.
+func (e *Engine) forgettable(s *series, but *instance) bool {
+	return s.batch != e.batch && !e.rebuild && !s.inFillIn() && !s.neededBut(but)
+}
+
+// forgetNow forgets one series out of its shard's turn.
+func (e *Engine) forgetNow(s *series) {
+	e.series.remove(s)
+	e.drop(s)
+	s.gone = true
+	s.eachSource(func(src *source) { src.thinned = true })
+}
+
+// anew has a series that comes back after it was as good as forgotten begin as one
+// never seen; nil when no rule reads it.
+func (e *Engine) anew(src *source, s *series, p point) *hot {
+	again := sample.Sample{Labels: s.labels, T: p.t, V: p.v, Ref: s.ref}
+	e.forgetNow(s)
+	return e.lookUp(src, &again)
+}
+
+// forgetOperands forgets the operands of an identity that has just begun which are as
+// good as forgotten: to one never seen they are not there.
+func (e *Engine) forgetOperands(in *instance) {
+	for _, j := range in.joins {
+		for i := len(j.series) - 1; i >= 0; i-- {
+			if s := j.series[i]; e.longSilent(s.hot) && e.forgettable(s, in) {
+				e.forgetNow(s)
+				i = min(i, len(j.series)) // it may have stood there for another leaf, too
+			}
+		}
+	}
+}
+
+// purge takes the series that were forgotten out of turn from the source's list.
+func (s *source) purge() {
+	if s.thinned {
+		s.series = slices.DeleteFunc(s.series, func(ser *series) bool { return ser.gone })
+		s.thinned, s.changed = false, true
 	}
 }
 
@@ -137,7 +192,14 @@ func (in *instance) quiet() bool {
 
 // idle says whether nobody needs the series and it had no sample since before.
 func (s *series) idle(before int64) bool {
-	return s.newest < before && !slices.ContainsFunc(s.feeds, func(f feed) bool { return len(f.join.insts) > 0 || f.join.doze != nil })
+	return s.newest < before && !s.inFillIn() && !s.neededBut(nil)
+}
+
+// neededBut says whether an identity reads the series, but for one.
+func (s *series) neededBut(in *instance) bool {
+	return slices.ContainsFunc(s.feeds, func(f feed) bool {
+		return f.join.doze != nil || slices.ContainsFunc(f.join.insts, func(o *instance) bool { return o != in })
+	})
 }
 
 // drop takes a series away from its joins.

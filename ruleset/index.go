@@ -97,6 +97,24 @@ func (x *index) add(s *series) {
 	x.n++
 }
 
+// remove forgets one series.
+func (x *index) remove(s *series) {
+	h := s.labels.Hash()
+	m := x.byHash[h%hashShards]
+	x.dropRef(s)
+	x.n--
+	if first := m[h]; first != s {
+		for first.chain != s {
+			first = first.chain
+		}
+		first.chain = s.chain
+	} else if s.chain != nil {
+		m[h] = s.chain
+	} else {
+		delete(m, h)
+	}
+}
+
 // deleteFunc forgets the series of a shard of which gone says so.
 func (x *index) deleteFunc(shard int, gone func(*series) bool) {
 	m := x.byHash[shard]

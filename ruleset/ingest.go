@@ -29,6 +29,9 @@ func (e *Engine) source(id sample.Source) *source {
 // contact notes a source's first batch. The store has journaled it, as it has
 // the end of the fill-in and who delivers what.
 func (e *Engine) contact(src *source, fillIn bool) {
+	if e.started == 0 {
+		e.started = e.now
+	}
 	if src.contact == 0 {
 		src.contact, src.fillIn = e.now, fillIn
 	}
@@ -101,6 +104,11 @@ func (e *Engine) addSample(src *source, s *sample.Sample) {
 func (e *Engine) give(src *source, h *hot, p point) {
 	if h.source == src && (h.passes(p, e.taking.bound, e.batch) || e.only(h, p)) {
 		return
+	}
+	if e.longSilent(h) && e.forgettable(h.of, nil) {
+		if h = e.anew(src, h.of, p); h == nil {
+			return
+		}
 	}
 	if h.source != src && !h.of.deliveredBy(src) {
 		e.assign(h.of, src)
@@ -358,7 +366,7 @@ func (e *Engine) addEnd(end sample.End) {
 	}
 	ser.catchUp()
 	t := e.effective(ser, end.T)
-	if t != end.T && ser.newest > end.T || !ser.addEnd(endMark{t: t, told: end.T, reason: end.Reason}) {
+	if t != end.T && ser.newest > end.T || !ser.addEnd(endMark{t: t, told: end.T, reason: end.Reason}, e.endsFrom()) {
 		return // it has begun anew since, or we know
 	}
 	if t != end.T {
@@ -372,6 +380,15 @@ func (e *Engine) addEnd(end sample.End) {
 			e.touch(in)
 		}
 	}
+}
+
+// endsFrom is from when on a restart or a replay judges again and must know all ends;
+// one that only looks back may look anywhere.
+func (e *Engine) endsFrom() int64 {
+	if e.wide {
+		return math.MinInt64 / 2
+	}
+	return e.now - time.Duration(e.cfg.RecoverWindow).Milliseconds()
 }
 
 // effective is when an end mark for t takes effect that comes now. Whether an

@@ -121,6 +121,15 @@ func (in *instance) startAt(k int64) {
 	in.stale = true
 }
 
+// judgedBefore is the last check that had a sample before the batch. Breaches of an
+// alert that stands are folded when they come, those of the batch among them.
+func (in *instance) judgedBefore(batch uint32) int64 {
+	if !in.rs.sleeps || len(in.joins[0].series) != 1 {
+		return in.judged
+	}
+	return min(in.judged, in.rs.rule.checkOf(in.joins[0].series[0].valuedBefore(batch)))
+}
+
 // noteLog is called when log has changed.
 func (in *instance) noteLog() {
 	in.nextLog = math.MaxInt64

@@ -291,7 +291,7 @@ func (in *instance) foldCheck(k int64) (changes [2]change, n int) {
 // refold folds the live state anew after an earlier check changed and tells
 // the difference.
 func (e *Engine) refold(ctx context.Context, in *instance) {
-	old, judged := in.log, in.judged
+	old, judged := in.log, in.judgedBefore(e.batch)
 	in.live, in.log, in.stale = in.settled, nil, false
 	for k := in.settledCheck + 1; k <= in.head(); k++ {
 		changes, n := in.foldCheck(k)

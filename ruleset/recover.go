@@ -154,7 +154,7 @@ func (e *Engine) rebuildRules(ctx context.Context, states []*ruleState, p *past,
 	e.told = told
 	defer func() { e.told = nil }()
 	for _, rs := range states {
-		if rs.eval != nil {
+		if rs.eval != nil && e.started != 0 {
 			rs.nextCheck = rs.rule.lastCheck(max(e.started, from)-1) + 1
 		}
 	}
@@ -176,8 +176,12 @@ func (e *Engine) rebuildRules(ctx context.Context, states []*ruleState, p *past,
 	}
 	e.rebuild = false
 	for _, rs := range states {
+		why := reason
+		if rs.added {
+			why = reasonAdded
+		}
 		for _, in := range rs.all {
-			e.reconcile(ctx, in, told[instanceKey{rs, in.id.Hash()}], reason)
+			e.reconcile(ctx, in, told[instanceKey{rs, in.id.Hash()}], why)
 		}
 	}
 	for _, a := range loose {
@@ -305,7 +309,7 @@ func (e *Engine) rebuildSeries(l labels.Labels, states []*ruleState, p *past, fr
 		}
 		for _, r := range p.ends[h] {
 			if labels.Equal(r.Labels, l) {
-				ser.addEnd(endOf(r))
+				ser.addEnd(endOf(r), e.endsFrom())
 			}
 		}
 	}

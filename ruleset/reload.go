@@ -11,6 +11,7 @@ import (
 const (
 	reasonRemoved = "rule removed"
 	reasonEdited  = "rule edited"
+	reasonAdded   = "rule added"
 )
 
 // Reload replaces the rules, fully or not at all. A rule that judges as before
@@ -49,6 +50,7 @@ func (e *Engine) reload(ctx context.Context, groups []Group, now int64) error {
 			return o.rule.ID() == rs.rule.ID() && o.rule.meaning() == rs.rule.meaning()
 		})
 		if i < 0 {
+			rs.added = !slices.ContainsFunc(old, func(o *ruleState) bool { return o.rule.ID() == rs.rule.ID() })
 			next, fresh = append(next, rs), append(fresh, rs)
 			continue
 		}

@@ -192,4 +192,5 @@ type RuleStatus struct {
 	Why    string // why the rule is evaluated instead of streaming; empty when streaming
 	Series int    // identities watched
 	Alerts int    // of them pending, firing or in no-data
+	Err    error  // why an evaluated rule has no verdicts at its newest check; nil when it has
 }

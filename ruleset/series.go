@@ -21,6 +21,8 @@ import (
 const (
 	tailPoints    = 16
 	maxTailPoints = 512
+	// maxEnds is how many end marks of a series are known at once.
+	maxEnds = 1024
 )
 
 type point struct {
@@ -201,8 +203,9 @@ func (s *series) mayGrow() bool {
 }
 
 // addEnd keeps an end mark; it says whether the mark is new. One that takes
-// effect later than it was known to replaces the other.
-func (s *series) addEnd(m endMark) bool {
+// effect later than it was known to replaces the other. Of those before keepFrom,
+// which nothing judges again, the newest are kept.
+func (s *series) addEnd(m endMark, keepFrom int64) bool {
 	ends := s.ends()
 	if i := slices.IndexFunc(ends, func(e endMark) bool { return e.told == m.told }); i >= 0 {
 		if ends[i].t >= m.t {
@@ -212,7 +215,11 @@ func (s *series) addEnd(m endMark) bool {
 	}
 	i, _ := slices.BinarySearchFunc(ends, m.t, func(e endMark, t int64) int { return compareInt(e.t, t) })
 	ends = slices.Insert(ends, i, m)
-	s.own().ends = ends[max(0, len(ends)-tailPoints):]
+	drop := max(0, len(ends)-maxEnds)
+	for len(ends)-drop > tailPoints && ends[drop].t < keepFrom {
+		drop++
+	}
+	s.own().ends = slices.Delete(ends, 0, drop)
 	return true
 }
 
@@ -303,6 +310,7 @@ type source struct {
 	series    []*series
 	reading   []*series // of series, as readers last found them
 	changed   bool      // reading is out of date
+	thinned   bool      // some of series are gone
 }
 
 // readers lists the source's series that somebody awake reads.

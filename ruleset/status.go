@@ -16,7 +16,7 @@ func (e *Engine) Rules() []RuleStatus {
 	out := make([]RuleStatus, 0, len(e.rules))
 	for _, rs := range e.rules {
 		mode, why := rs.rule.Mode()
-		st := RuleStatus{Rule: rs.rule, Mode: mode, Why: why, Series: rs.watched}
+		st := RuleStatus{Rule: rs.rule, Mode: mode, Why: why, Series: rs.watched, Err: rs.err}
 		for _, in := range rs.all {
 			if in.told != phaseInactive {
 				st.Alerts++

@@ -28,7 +28,7 @@ func RunTimeline(ctx context.Context, name string, script []byte) error {
 	}
 	got, err := tl.run(ctx)
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return err
 	}
 	return tl.compare(got)
 }
@@ -49,6 +49,7 @@ type event struct {
 	batch sample.Batch
 	until int64  // restart: when the engine is back
 	file  string // reload
+	fails bool   // reload: it must
 	line  int
 }
 
@@ -74,64 +75,106 @@ type timeline struct {
 // run plays the events, engine time moving in steps of a second, and goes on
 // until all checks of the script have settled.
 func (tl *timeline) run(ctx context.Context) ([]Entry, error) {
-	groups, err := Parse("rules.yml", tl.files["rules.yml"])
+	groups, err := Parse(tl.name, tl.files["rules.yml"])
 	if err != nil {
 		return nil, err
 	}
-	w := newWorld()
-	e, err := w.engine(groups)
-	if err != nil {
-		return nil, err
+	p := player{timeline: tl, world: newWorld(), groups: groups, now: timelineStart.UnixMilli()}
+	if p.engine, err = p.world.engine(groups); err != nil {
+		return nil, fmt.Errorf("%s: %w", tl.name, err)
 	}
-	now := timelineStart.UnixMilli()
 	for _, ev := range tl.events {
-		if ev.at < now && ev.kind == eventBatch {
-			continue // the engine was down: nobody took the batch
-		}
-		if now, err = tick(ctx, e, now, ev.at); err != nil {
-			return nil, err
-		}
-		switch ev.kind {
-		case eventBatch:
-			err = e.Ingest(ctx, w.accept(ev.batch, ev.at), time.UnixMilli(ev.at))
-		case eventRestart:
-			if e, err = w.engine(groups); err == nil {
-				err = e.Recover(ctx, time.UnixMilli(ev.until), w.alerts())
-			}
-			now = ev.until
-		case eventReload:
-			if groups, err = Parse(ev.file, tl.files[ev.file]); err == nil {
-				err = e.Reload(ctx, groups, time.UnixMilli(ev.at))
-			}
-		}
-		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", ev.line, err)
+		if err := p.play(ctx, ev); err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", tl.name, ev.line, err)
 		}
 	}
-	if now, err = tick(ctx, e, now, tl.end); err != nil {
-		return nil, err
+	if err := p.finish(ctx); err != nil {
+		return nil, fmt.Errorf("%s: %w", tl.name, err)
 	}
-	if err := e.Advance(ctx, time.UnixMilli(now)); err != nil {
-		return nil, err
+	return p.world.entries, nil
+}
+
+// player is a timeline that is being played.
+type player struct {
+	*timeline
+	world  *world
+	groups []Group
+	engine *Engine
+	now    int64 // Unix ms
+}
+
+func (p *player) play(ctx context.Context, ev event) error {
+	if ev.at < p.now && ev.kind == eventBatch {
+		return nil // the engine was down: nobody took the batch
+	}
+	if err := p.tick(ctx, ev.at); err != nil {
+		return err
+	}
+	switch ev.kind {
+	case eventBatch:
+		return p.engine.Ingest(ctx, p.world.accept(ev.batch, ev.at), time.UnixMilli(ev.at))
+	case eventRestart:
+		return p.restart(ctx, ev.until)
+	case eventReload:
+		return p.reload(ctx, ev)
+	}
+	return nil
+}
+
+func (p *player) restart(ctx context.Context, until int64) (err error) {
+	if p.engine, err = p.world.engine(p.groups); err != nil {
+		return err
+	}
+	p.now = until
+	return p.engine.Recover(ctx, time.UnixMilli(until), p.world.alerts())
+}
+
+func (p *player) reload(ctx context.Context, ev event) error {
+	text, there := p.files[ev.file]
+	if !there {
+		return fmt.Errorf("reload: no section %s", ev.file)
+	}
+	groups, err := Parse(p.name, text)
+	if err == nil {
+		err = p.engine.Reload(ctx, groups, time.UnixMilli(ev.at))
+	}
+	switch {
+	case ev.fails && err == nil:
+		return fmt.Errorf("reload of %s did not fail", ev.file)
+	case ev.fails:
+		return nil
+	case err == nil:
+		p.groups = groups
+	}
+	return err
+}
+
+// finish goes on to the end of the script, and until its checks have settled.
+func (p *player) finish(ctx context.Context) error {
+	if err := p.tick(ctx, p.end); err != nil {
+		return err
 	}
 	lateness := time.Duration(0)
-	for _, g := range groups {
+	for _, g := range p.groups {
 		for _, r := range g.Rules {
 			lateness = max(lateness, r.Lateness+r.Interval)
 		}
 	}
-	_, err = tick(ctx, e, now, now+lateness.Milliseconds()+1000)
-	return w.entries, err
+	if err := p.engine.Advance(ctx, time.UnixMilli(p.now)); err != nil {
+		return err
+	}
+	return p.tick(ctx, p.now+lateness.Milliseconds()+1000)
 }
 
 // tick advances the engine up to but not including time to.
-func tick(ctx context.Context, e *Engine, now, to int64) (int64, error) {
-	for ; now < to; now = now - now%1000 + 1000 {
-		if err := e.Advance(ctx, time.UnixMilli(now)); err != nil {
-			return now, err
+func (p *player) tick(ctx context.Context, to int64) error {
+	for ; p.now < to; p.now = p.now - p.now%1000 + 1000 {
+		if err := p.engine.Advance(ctx, time.UnixMilli(p.now)); err != nil {
+			return err
 		}
 	}
-	return max(now, to), nil
+	p.now = max(p.now, to)
+	return nil
 }
 
 // compare matches entries and expectations.
@@ -142,32 +185,31 @@ func (tl *timeline) compare(got []Entry) error {
 	}
 	var b bytes.Buffer
 	used := make([]bool, len(got))
+	shown := map[string]bool{} // what a log says of an alert, once
 	for _, x := range tl.want {
-		i := slices.IndexFunc(got, func(en Entry) bool { return x.fits(en) })
+		i := slices.IndexFunc(got, x.fits)
 		for i >= 0 && used[i] {
-			j := slices.IndexFunc(got[i+1:], func(en Entry) bool { return x.fits(en) })
-			if j < 0 {
-				i = -1
-				break
+			if j := slices.IndexFunc(got[i+1:], x.fits); j >= 0 {
+				i += j + 1
+			} else {
+				i = j
 			}
-			i += j + 1
 		}
-		if i < 0 {
-			fmt.Fprintf(&b, "%s:%d: nothing says: %s %s %s%s %s %s\n", tl.name, x.line, x.log, clock(x.at), x.alert, x.id, x.to, x.why)
+		if i >= 0 {
+			used[i] = true
 			continue
 		}
-		used[i] = true
+		fmt.Fprintf(&b, "%s:%d: not said: %s\n", tl.name, x.line, x)
+		if says := x.instead(got); !shown[says] {
+			shown[says] = true
+			fmt.Fprintf(&b, "  %s\n", says)
+		}
 	}
 	for i, en := range got {
-		t := en.At
-		if en.Log == LogSettled {
-			t = en.Check
+		x := expected(en)
+		if !used[i] && strict[en.Log] && x.at <= tl.end && (en.From.Open() || en.To.Open()) {
+			fmt.Fprintf(&b, "%s: not expected: %s\n", tl.name, x)
 		}
-		if used[i] || !strict[en.Log] || t > tl.end || !(en.From.Open() || en.To.Open()) {
-			continue
-		}
-		fmt.Fprintf(&b, "%s: not expected: %s %s: %s%s %s -> %s %s (check %s)\n",
-			tl.name, en.Log, clock(t), en.Rule.Alert, en.Identity, en.From, en.To, en.Reason, clock(en.Check))
 	}
 	if b.Len() > 0 {
 		return errors.New(strings.TrimSuffix(b.String(), "\n"))
@@ -175,13 +217,60 @@ func (tl *timeline) compare(got []Entry) error {
 	return nil
 }
 
-func (x expectation) fits(en Entry) bool {
-	at := en.At
-	if x.log == LogSettled {
-		at = en.Check
+// expected is the line of a script that an entry fits.
+func expected(en Entry) expectation {
+	x := expectation{log: en.Log, at: en.At, alert: en.Rule.Alert, id: en.Identity, to: en.To, why: en.Reason}
+	if en.Log == LogSettled {
+		x.at = en.Check
 	}
-	return en.Log == x.log && at == x.at && en.Rule.Alert == x.alert && en.To == x.to &&
-		labels.Equal(en.Identity, x.id) && (x.why == "" || x.why == en.Reason || x.why == "none" && en.Reason == "")
+	return x
+}
+
+func (x expectation) fits(en Entry) bool {
+	o := expected(en)
+	return o.log == x.log && o.at == x.at && o.to == x.to && o.name() == x.name() &&
+		(x.why == "" || x.why == o.why || x.why == "none" && o.why == "")
+}
+
+// name is the alert's, with its labels.
+func (x expectation) name() string { return x.alert + x.id.String() }
+
+// String is the line of the script.
+func (x expectation) String() string {
+	verb := "at"
+	if x.log == LogSettled {
+		verb = "settled"
+	}
+	return strings.TrimSpace(fmt.Sprintf("%s %s %s %s %s", verb, clock(x.at), x.name(), x.to, x.why))
+}
+
+// maxNamed bounds how many alerts a message names.
+const maxNamed = 8
+
+// instead says what a log has in place of an expected line: all about the alert or,
+// where that is nothing, the alerts that it has.
+func (x expectation) instead(got []Entry) string {
+	var says, names []string
+	for _, en := range got {
+		o := expected(en)
+		switch {
+		case o.log != x.log:
+		case o.name() == x.name():
+			says = append(says, strings.TrimSpace(fmt.Sprint(clock(o.at), " ", o.to, " ", o.why)))
+		case !slices.Contains(names, o.name()):
+			names = append(names, o.name())
+		}
+	}
+	about := fmt.Sprintf("of %s the %s log says", x.name(), x.log)
+	switch {
+	case len(says) > 0:
+		return about + ": " + strings.Join(says, ", ")
+	case len(names) == 0:
+		return about + " nothing, nor of any alert"
+	case len(names) > maxNamed:
+		names = append(names[:maxNamed], "…")
+	}
+	return about + " nothing; it speaks of " + strings.Join(names, ", ")
 }
 
 // clock prints a time as the timeline writes it.

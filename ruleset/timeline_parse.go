@@ -1,6 +1,7 @@
 package ruleset
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -36,7 +37,9 @@ func parseTimeline(name string, script []byte) (*timeline, error) {
 	for i, line := range strings.Split(string(script), "\n") {
 		p.lines = i + 1
 		if s, ok := strings.CutPrefix(line, "-- "); ok && strings.HasSuffix(s, " --") {
-			section = strings.TrimSuffix(s, " --")
+			if section = strings.TrimSuffix(s, " --"); section != "timeline" {
+				p.files[section] = bytes.Repeat([]byte("\n"), i+1) // errors in it name the line of the script
+			}
 			continue
 		}
 		if section == "timeline" {
@@ -84,7 +87,7 @@ func (p *timelineParser) line(line string) error {
 	case "at", "settled":
 		return p.expectLine(verb, rest)
 	}
-	return fmt.Errorf("unknown line %q", verb)
+	return fmt.Errorf("unknown line %q; known are load, late, up, watermark, end, restart, reload, advance, at, settled", verb)
 }
 
 func offset(s string) (int64, error) {
@@ -106,19 +109,22 @@ func (p *timelineParser) when(s string) (int64, error) {
 	return t, nil
 }
 
-// options reads "name value" pairs; flags stand alone.
-func options(words []string, flags ...string) (map[string]string, error) {
+// options reads the words behind what a verb needs: "name value" pairs, of the
+// names known, and flags that stand alone.
+func options(verb string, words, names []string, flags ...string) (map[string]string, error) {
 	out := map[string]string{}
 	for i := 0; i < len(words); i++ {
-		if slices.Contains(flags, words[i]) {
-			out[words[i]] = "yes"
-			continue
+		switch word := words[i]; {
+		case slices.Contains(flags, word):
+			out[word] = "yes"
+		case !slices.Contains(names, word):
+			return nil, fmt.Errorf("%s: unknown word %q; known are %s", verb, word, strings.Join(append(slices.Clone(names), flags...), ", "))
+		case i+1 == len(words):
+			return nil, fmt.Errorf("%s: %q needs a value", verb, word)
+		default:
+			i++
+			out[word] = words[i]
 		}
-		if i+1 == len(words) {
-			return nil, fmt.Errorf("%q needs a value", words[i])
-		}
-		out[words[i]] = words[i+1]
-		i++
 	}
 	return out, nil
 }
@@ -128,7 +134,7 @@ func (p *timelineParser) loadLine(rest string) (err error) {
 	if len(words) == 0 {
 		return errors.New("load needs a step")
 	}
-	opts, err := options(words[1:], "fillin")
+	opts, err := options("load", words[1:], []string{"offset", "deliver", "source"}, "fillin")
 	if err != nil {
 		return err
 	}
@@ -260,7 +266,7 @@ func (p *timelineParser) lateLine(rest string) error {
 	if err != nil {
 		return err
 	}
-	opts, err := options(words[3:])
+	opts, err := options("late", words[3:], []string{"source"})
 	if err != nil {
 		return err
 	}
@@ -274,7 +280,7 @@ func (p *timelineParser) upLine(rest string) error {
 	if len(words) == 0 {
 		return errors.New("up needs a time")
 	}
-	opts, err := options(words[1:], "failed")
+	opts, err := options("up", words[1:], []string{"to", "every", "arrive", "source"}, "failed")
 	if err != nil {
 		return err
 	}
@@ -321,7 +327,7 @@ func (p *timelineParser) watermarkLine(rest string) error {
 			return err
 		}
 	}
-	opts, err := options(words[2:])
+	opts, err := options("watermark", words[2:], []string{"source"})
 	if err != nil {
 		return err
 	}
@@ -355,7 +361,7 @@ func (p *timelineParser) endLine(rest string) error {
 	return nil
 }
 
-// controlLine reads "restart TIME [until TIME]", "reload TIME FILE" and "advance TIME".
+// controlLine reads "restart TIME [until TIME]", "reload TIME FILE [failed]" and "advance TIME".
 func (p *timelineParser) controlLine(verb string, words []string) error {
 	if len(words) == 0 {
 		return fmt.Errorf("%s needs a time", verb)
@@ -368,8 +374,8 @@ func (p *timelineParser) controlLine(verb string, words []string) error {
 	switch {
 	case verb == "advance" && len(words) == 1:
 		ev.kind = eventAdvance
-	case verb == "reload" && len(words) == 2:
-		ev.kind, ev.file = eventReload, words[1]
+	case verb == "reload" && (len(words) == 2 || len(words) == 3 && words[2] == "failed"):
+		ev.kind, ev.file, ev.fails = eventReload, words[1], len(words) == 3
 	case verb == "restart" && len(words) == 1:
 		ev.kind = eventRestart
 	case verb == "restart" && len(words) == 3 && words[1] == "until":
@@ -383,6 +389,9 @@ func (p *timelineParser) controlLine(verb string, words []string) error {
 	p.events = append(p.events, ev)
 	return nil
 }
+
+// timelineStates are what may be expected of an alert.
+var timelineStates = []State{StateInactive, StatePending, StateFiring, StateNoData, StateResolved, StateEnded}
 
 // expectLine reads "at TIME ALERT{labels} STATE [REASON…]" and "settled CHECK …".
 func (p *timelineParser) expectLine(verb, rest string) error {
@@ -406,9 +415,9 @@ func (p *timelineParser) expectLine(verb, rest string) error {
 	if verb == "settled" {
 		x.log = LogSettled
 	}
-	known := []State{StateInactive, StatePending, StateFiring, StateNoData, StateResolved, StateEnded}
-	if !slices.Contains(known, x.to) {
-		return fmt.Errorf("unknown state %q", words[0])
+	if !slices.Contains(timelineStates, x.to) {
+		known := fmt.Sprint(timelineStates)
+		return fmt.Errorf("unknown state %q; known are %s", words[0], strings.ReplaceAll(strings.Trim(known, "[]"), " ", ", "))
 	}
 	p.want = append(p.want, x)
 	return nil

@@ -56,12 +56,14 @@ func (w *world) accept(b sample.Batch, at int64) sample.Batch {
 	facts := func(name string) labels.Labels {
 		return labels.FromStrings(model.MetricNameLabel, name, "customer", b.Source.Customer, "source", b.Source.Name)
 	}
-	record := func(key string, r journal.Record) {
-		if !w.noted[key] {
-			w.noted[key] = true
-			r.Customer, r.Source = b.Source.Customer, b.Source.Name
-			w.records = append(w.records, r)
+	record := func(key string, r journal.Record) (isNew bool) {
+		if w.noted[key] {
+			return false
 		}
+		w.noted[key] = true
+		r.Customer, r.Source = b.Source.Customer, b.Source.Name
+		w.records = append(w.records, r)
+		return true
 	}
 	who := b.Source.Customer + "/" + b.Source.Name + " "
 	record(who+"contact", journal.Record{Kind: journal.KindContact, Arrive: at})
@@ -80,10 +82,14 @@ func (w *world) accept(b sample.Batch, at int64) sample.Batch {
 		}
 	}
 	b.Samples = fresh
+	ends := b.Ends[:0:0]
 	for _, end := range b.Ends {
-		record(fmt.Sprint(who, end.Labels, end.T), journal.Record{Kind: journal.KindEnd, Labels: end.Labels, T: end.T, Arrive: at, Reason: end.Reason})
-		w.store.Append(end.Labels, end.T+1, math.Float64frombits(value.StaleNaN))
+		if record(fmt.Sprint(who, end.Labels, end.T), journal.Record{Kind: journal.KindEnd, Labels: end.Labels, T: end.T, Arrive: at, Reason: end.Reason}) {
+			ends = append(ends, end)
+			w.store.Append(end.Labels, end.T+1, math.Float64frombits(value.StaleNaN))
+		}
 	}
+	b.Ends = ends
 	for _, u := range b.Ups {
 		v := 0.0
 		if u.OK {

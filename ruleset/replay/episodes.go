@@ -31,8 +31,12 @@ type Change struct {
 
 // Difference is what two sets of rules judge differently.
 type Difference struct {
-	Since     time.Time `json:"since"`
-	Until     time.Time `json:"until"`
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until"`
+	// StoredSince is when the stored samples begin, where that is after Since:
+	// before it there was nothing to judge.
+	StoredSince time.Time `json:"stored_since,omitzero"`
+
 	Unchanged int       `json:"unchanged"` // episodes that are the same
 	OnlyOld   []Episode `json:"only_old"`
 	OnlyNew   []Episode `json:"only_new"`

@@ -100,7 +100,7 @@ func Explain(ctx context.Context, groups []ruleset.Group, q queryable, past Past
 	}
 	switch {
 	case !known:
-		return nil, fmt.Errorf("%w: no rule with consecutive is named %q", ErrNoAlert, name)
+		return nil, fmt.Errorf("%w: no rule with consecutive is named %q; 'watchkeeper rules list' names them", ErrNoAlert, name)
 	case len(out) == 0:
 		return nil, fmt.Errorf("%w: no series of %q matches %s up to %s", ErrNoAlert, name, ask.Alert, ask.At.UTC().Format(time.RFC3339))
 	}

@@ -83,7 +83,7 @@ func (i *instant) UnmarshalJSON(b []byte) error {
 	}
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
-		return fmt.Errorf("%q is not a time in RFC 3339", s)
+		return fmt.Errorf("%q is not a time in RFC 3339, such as 2026-03-01T10:00:00Z", s)
 	}
 	if t.UnixMilli() < 0 {
 		return fmt.Errorf("%q lies before 1970", s)
@@ -118,7 +118,9 @@ func (d *decoder) next() (event, error) {
 		}
 		return ev, nil
 	}
-	if err := d.in.Err(); err != nil {
+	if err := d.in.Err(); errors.Is(err, bufio.ErrTooLong) {
+		return event{}, fmt.Errorf("line %d: longer than %d bytes", d.line+1, maxLine)
+	} else if err != nil {
 		return event{}, fmt.Errorf("line %d: %w", d.line+1, err)
 	}
 	return event{}, io.EOF
@@ -129,12 +131,27 @@ func decodeLine(text []byte) (event, error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&w); err != nil {
-		return event{}, err
+		return event{}, inWords(err)
 	}
 	if dec.More() {
 		return event{}, errors.New("more than one object")
 	}
 	return w.event()
+}
+
+// inWords says what is wrong with a line without the names of Go types.
+func inWords(err error) error {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax) || errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("not JSON: %w; want one object a line", err)
+	case errors.As(err, &kind) && kind.Field == "":
+		return fmt.Errorf("JSON, but %s; want one object a line", kind.Value)
+	case errors.As(err, &kind):
+		return fmt.Errorf("%s: must not be %s", kind.Field, kind.Value)
+	}
+	return err
 }
 
 // event finds out what the line is: the one of its fields that no other kind has.

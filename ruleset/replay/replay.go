@@ -39,6 +39,8 @@ func (l Logs) has(log ruleset.Log) bool { return l == LogsBoth || string(l) == s
 // Options of Samples. The zero value writes both logs and cannot reload.
 type Options struct {
 	Logs Logs
+	// Customer, unless empty, is the only one whose alerts are written. All are judged.
+	Customer string
 	// Load returns the rules of the file that a reload line names.
 	Load func(file string) ([]ruleset.Group, error)
 	// Progress is told how many lines were read, every 10000 lines.
@@ -70,7 +72,7 @@ func Samples(ctx context.Context, groups []ruleset.Group, r io.Reader, w io.Writ
 	if opt.Logs == "" {
 		opt.Logs = LogsBoth
 	}
-	p := &player{groups: groups, opt: opt, world: newWorld(w, opt.Logs), now: never, down: never}
+	p := &player{groups: groups, opt: opt, world: newWorld(w, opt.Logs, opt.Customer), now: never, down: never}
 	var err error
 	if p.engine, err = p.world.engine(groups); err != nil {
 		return p.stats, err

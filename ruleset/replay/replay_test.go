@@ -107,7 +107,10 @@ func TestBadInput(t *testing.T) {
 			t.Errorf("%s: error %v, want %q in it", in, err, want)
 		}
 	}
-	bad("\n{", "line 2: unexpected EOF")
+	bad("\n{", "line 2: not JSON: unexpected EOF")
+	bad("hello", "line 1: not JSON: ")
+	bad("[1]", "line 1: JSON, but array; want one object a line")
+	bad(`{"time": "2026-03-01T10:00:00Z", "value": 1, "labels": [1]}`, "line 1: labels: must not be array")
 	bad(`{"time":"2026-01-01T00:00:00Z","value":1,"labels":{"i":"x"}}`, "line 1: labels: need __name__")
 	bad(`{"time":"2026-01-01T00:00:00Z","labels":{"__name__":"a"}}`, "line 1: value: missing")
 	bad(`{"time":"yesterday","value":1,"labels":{"__name__":"a"}}`, `"yesterday" is not a time in RFC 3339`)

@@ -19,6 +19,8 @@ type Span struct {
 	// time of the newest thing it stored. Checks that had not settled by then
 	// have no lines.
 	Now time.Time
+	// Customer, unless empty, is the only one whose alerts are returned.
+	Customer string
 }
 
 // Settled returns the settled log of the checks in (From, To], in its order: what
@@ -40,7 +42,7 @@ func Settled(ctx context.Context, groups []ruleset.Group, q queryable, past Past
 	if s.Now.Before(now) {
 		now = s.Now
 	}
-	c := collector{from: s.From.UnixMilli(), to: s.To.UnixMilli()}
+	c := collector{from: s.From.UnixMilli(), to: s.To.UnixMilli(), customer: s.Customer}
 	e, err := newEngine(groups, now.Sub(s.Begin)+time.Minute, q, pastJournal{past}, &c)
 	if err != nil {
 		return nil, err
@@ -55,13 +57,19 @@ func Settled(ctx context.Context, groups []ruleset.Group, q queryable, past Past
 // collector keeps the settled entries of a span.
 type collector struct {
 	from, to int64
+	customer string
 	entries  []ruleset.Entry
+}
+
+// isOf says whether an entry is of a customer; every one is of "".
+func isOf(customer string, e ruleset.Entry) bool {
+	return customer == "" || e.Identity.Get("customer") == customer
 }
 
 // Log implements ruleset.Sink.
 func (c *collector) Log(_ context.Context, entries []ruleset.Entry) error {
 	for _, e := range entries {
-		if e.Log == ruleset.LogSettled && e.Check > c.from && e.Check <= c.to {
+		if e.Log == ruleset.LogSettled && e.Check > c.from && e.Check <= c.to && isOf(c.customer, e) {
 			c.entries = append(c.entries, e)
 		}
 	}

@@ -29,17 +29,19 @@ type world struct {
 	store   *ruleset.Memory
 	records []journal.Record
 	noted   map[string]bool // keys of the records that stand there once
-	logs    Logs
 	out     lineWriter
 	seen    map[string]bool // IDs of the entries taken
 	settled []ruleset.Entry
 	open    []ruleset.OpenAlert
 	last    map[string]int // of an alert in open
+
+	logs     Logs   // that are written
+	customer string // whose entries are written; empty: everybody's
 }
 
-func newWorld(w io.Writer, logs Logs) *world {
+func newWorld(w io.Writer, logs Logs, customer string) *world {
 	return &world{
-		store: ruleset.NewMemory(), logs: logs, out: lineWriter{out: bufio.NewWriter(w)},
+		store: ruleset.NewMemory(), logs: logs, customer: customer, out: lineWriter{out: bufio.NewWriter(w)},
 		noted: map[string]bool{}, seen: map[string]bool{}, last: map[string]int{},
 	}
 }
@@ -72,14 +74,14 @@ func (w *world) Log(_ context.Context, entries []ruleset.Entry) error {
 		}
 		w.seen[e.ID] = true
 		if e.Log == ruleset.LogSettled {
-			if w.logs.has(e.Log) {
+			if w.shows(e) {
 				e.Samples = nil
 				w.settled = append(w.settled, e)
 			}
 			continue
 		}
 		w.note(e)
-		if !w.logs.has(e.Log) {
+		if !w.shows(e) {
 			continue
 		}
 		if err := w.out.write(e); err != nil {
@@ -88,6 +90,8 @@ func (w *world) Log(_ context.Context, entries []ruleset.Entry) error {
 	}
 	return nil
 }
+
+func (w *world) shows(e ruleset.Entry) bool { return w.logs.has(e.Log) && isOf(w.customer, e) }
 
 // note keeps what an incident store would know of the live log.
 func (w *world) note(e ruleset.Entry) {
