@@ -18,6 +18,7 @@ import (
 const (
 	judgingSource  = "rules/judging"
 	metricRefused  = "watchkeeper_judging_refused"        // samples of the last minute that a limit kept from being judged
+	metricEnds     = "watchkeeper_judging_ends_refused"   // end marks of the last minute that a limit kept out
 	metricHoles    = "watchkeeper_judging_coverage_holes" // pairs of resource and contract row that nothing watches
 	productJudging = "watchkeeper"
 )
@@ -26,21 +27,24 @@ const (
 type judgingSeries struct {
 	deliver func(context.Context, sample.Batch) error
 	refused map[ruleset.Refusal]int // as last written
+	ends    map[string]int          // the same of end marks
 }
 
-// writeRefused writes what has been refused since it was called last.
-func (s *judgingSeries) writeRefused(ctx context.Context, refused map[ruleset.Refusal]int, customers []string, now time.Time) error {
+// writeRefused writes what has been refused since it was called last: samples by
+// limit, and end marks by customer.
+func (s *judgingSeries) writeRefused(ctx context.Context, refused map[ruleset.Refusal]int, ends map[string]int, customers []string, now time.Time) error {
 	for _, customer := range customers {
 		var values []judgingValue
 		for _, limit := range []string{"rule", "customer"} {
 			r := ruleset.Refusal{Customer: customer, Limit: limit}
 			values = append(values, judgingValue{metricRefused, limit, float64(refused[r] - s.refused[r])})
 		}
+		values = append(values, judgingValue{metricEnds, "", float64(ends[customer] - s.ends[customer])})
 		if err := s.write(ctx, customer, values, now); err != nil {
 			return err
 		}
 	}
-	s.refused = refused
+	s.refused, s.ends = refused, ends
 	return nil
 }
 
@@ -91,7 +95,7 @@ func (a *App) keepJudging(ctx context.Context) error {
 			return nil
 		case <-t.C:
 		}
-		if err := series.writeRefused(ctx, a.engine.Refused(), a.customers(), a.now()); err != nil && ctx.Err() == nil {
+		if err := series.writeRefused(ctx, a.engine.Refused(), a.store.RefusedEnds(), a.customers(), a.now()); err != nil && ctx.Err() == nil {
 			a.log.Warn("what limits refuse is not written as series; judging goes on", "err", err)
 		}
 	}

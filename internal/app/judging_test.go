@@ -26,7 +26,7 @@ func TestJudgingSeries(t *testing.T) {
 	now := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
 	for _, n := range []int{5, 12} {
 		refused := map[ruleset.Refusal]int{{Customer: "acme", Limit: "rule"}: n}
-		if err := s.writeRefused(t.Context(), refused, []string{"acme", "globex"}, now); err != nil {
+		if err := s.writeRefused(t.Context(), refused, map[string]int{"globex": 3 * n}, []string{"acme", "globex"}, now); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -37,12 +37,15 @@ func TestJudgingSeries(t *testing.T) {
 	refused := func(customer, limit string, v int) string {
 		return fmt.Sprintf(`%s rules/judging {__name__="watchkeeper_judging_refused", customer="%s", instance="rules", limit="%s", product="watchkeeper"} %d`, customer, customer, limit, v)
 	}
+	ends := func(customer string, v int) string {
+		return fmt.Sprintf(`%s rules/judging {__name__="watchkeeper_judging_ends_refused", customer="%s", instance="rules", product="watchkeeper"} %d`, customer, customer, v)
+	}
 	holes := func(customer string, v int) string {
 		return fmt.Sprintf(`%s rules/judging {__name__="watchkeeper_judging_coverage_holes", customer="%s", instance="rules", product="watchkeeper"} %d`, customer, customer, v)
 	}
 	want := []string{
-		refused("acme", "rule", 5), refused("acme", "customer", 0), refused("globex", "rule", 0), refused("globex", "customer", 0),
-		refused("acme", "rule", 7), refused("acme", "customer", 0), refused("globex", "rule", 0), refused("globex", "customer", 0),
+		refused("acme", "rule", 5), refused("acme", "customer", 0), ends("acme", 0), refused("globex", "rule", 0), refused("globex", "customer", 0), ends("globex", 15),
+		refused("acme", "rule", 7), refused("acme", "customer", 0), ends("acme", 0), refused("globex", "rule", 0), refused("globex", "customer", 0), ends("globex", 21),
 		holes("acme", 1), holes("globex", 0),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -51,6 +51,7 @@ func (w *Writer) appendSections(ctx context.Context, from Sender, v version, d *
 		res.Duplicates += one.Duplicates
 		res.Refused = append(res.Refused, one.Refused...)
 		res.RefusedTotal += one.RefusedTotal
+		res.RefusedEnds += one.RefusedEnds
 	}
 	w.meta.add(from.Customer, d.meta)
 	d.sent -= facts // they are no samples

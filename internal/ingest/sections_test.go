@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"watchkeeper/internal/journal"
 	"watchkeeper/internal/sample"
 )
 
@@ -57,6 +58,29 @@ func TestSectionsAreSourcesOfTheirOwn(t *testing.T) {
 	// The same again is what the store has.
 	if resp := w.Write(t.Context(), sender, flat(t, place("probe/60s", 0), place("host/a", 1), ended)); resp.Status != http.StatusNoContent {
 		t.Errorf("sent again: %d %s", resp.Status, resp.Message)
+	}
+}
+
+// Refused end marks are named as samples are, and the good ones are taken.
+func TestRefusedEndsAreTold(t *testing.T) {
+	store := newStore(t)
+	w := newWriter(t, store)
+	src := sample.Source{Name: "probe/60s"}
+	ends := sample.Batch{Source: src, Ends: []sample.End{{Labels: xs("never-seen"), T: clock, Reason: "deleted"}, {Labels: xs("probe/60s"), T: clock, Reason: "deleted"}}}
+	resp := w.Write(t.Context(), sender, flat(t, place("probe/60s", 0), ends))
+	want := "0 of 1 samples and 1 end marks refused, the others are stored; do not send them again:\n"
+	if resp.Status != http.StatusBadRequest || !strings.HasPrefix(resp.Message, want) || !strings.Contains(resp.Message, "never-seen") || strings.Contains(resp.Message, "more") {
+		t.Errorf("answer %d: %s", resp.Status, resp.Message)
+	}
+	taken := 0
+	err := store.Journal().Each(func(r journal.Record) error {
+		if r.Kind == journal.KindEnd {
+			taken++
+		}
+		return nil
+	})
+	if err != nil || taken != 1 {
+		t.Errorf("%d taken, %v", taken, err)
 	}
 }
 

@@ -148,13 +148,13 @@ func (w *Writer) answer(from Sender, v version, d *decoded, res storage.Result) 
 		}
 	}
 	refused := d.sent - written
-	if refused == 0 && len(d.refused) == 0 {
+	if refused == 0 && res.RefusedEnds == 0 && len(d.refused) == 0 {
 		return resp
 	}
 	w.metrics.refused.Add(refused)
 	resp.Status = http.StatusBadRequest
 	resp.Message = refusalMessage(d, res, refused)
-	w.logger.Warn("samples refused", "customer", from.Customer, "source", from.Source, "refused", refused, "sent", d.sent, "first", firstLine(d, res))
+	w.logger.Warn("samples refused", "customer", from.Customer, "source", from.Source, "refused", refused, "sent", d.sent, "ends", res.RefusedEnds, "first", firstLine(d, res))
 	return resp
 }
 
@@ -182,11 +182,15 @@ func firstLine(d *decoded, res storage.Result) string {
 func refusalMessage(d *decoded, res storage.Result, refused int) string {
 	names := named(d, res)
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d of %d samples refused, the others are stored; do not send them again:", refused, d.sent)
+	fmt.Fprintf(&b, "%d of %d samples", refused, d.sent)
+	if res.RefusedEnds > 0 {
+		fmt.Fprintf(&b, " and %d end marks", res.RefusedEnds)
+	}
+	b.WriteString(" refused, the others are stored; do not send them again:")
 	for _, n := range names {
 		b.WriteString("\n" + n)
 	}
-	if more := refused - len(names); more > 0 {
+	if more := refused + res.RefusedEnds - len(names); more > 0 {
 		fmt.Fprintf(&b, "\nand %d more", more)
 	}
 	return b.String()

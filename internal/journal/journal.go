@@ -49,9 +49,13 @@ type file interface {
 // Journal is the append-only file. Its methods may be called concurrently.
 type Journal struct {
 	path    string
+	fs      files
 	records *metrics.Counter
 	syncs   *metrics.Counter
 	failed  *metrics.Counter
+	compact compactMetrics
+
+	compacting sync.Mutex // one compaction at a time; taken before writing
 
 	mu   sync.Mutex
 	next *group // gathers records for the next write; nil when empty
@@ -76,11 +80,14 @@ type group struct {
 // last write, which no caller was told had succeeded, is cut off and logged;
 // damage before it is a *CorruptError.
 func Open(path string, logger *slog.Logger, set *metrics.Set) (*Journal, error) {
+	if err := os.Remove(path + compactSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("journal: remove an unfinished compaction: %w", err)
+	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
 		return nil, fmt.Errorf("journal: open: %w", err)
 	}
-	good, total, err := scan(path, f, func(Record) error { return nil })
+	good, total, err := scan(path, f, func(Record, []byte) error { return nil })
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -109,7 +116,7 @@ func OpenReadOnly(path string) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("journal: open: %w", err)
 	}
-	good, _, err := scan(path, f, func(Record) error { return nil })
+	good, _, err := scan(path, f, func(Record, []byte) error { return nil })
 	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
@@ -117,14 +124,25 @@ func OpenReadOnly(path string) (*Journal, error) {
 }
 
 func newJournal(path string, f file, size int64, set *metrics.Set) *Journal {
-	return &Journal{
+	j := &Journal{
 		path:    path,
+		fs:      osFiles,
 		f:       f,
 		size:    size,
+		compact: newCompactMetrics(set),
 		records: set.GetOrCreateCounter("watchkeeper_journal_records_appended_total"),
 		syncs:   set.GetOrCreateCounter("watchkeeper_journal_syncs_total"),
 		failed:  set.GetOrCreateCounter("watchkeeper_journal_syncs_failed_total"),
 	}
+	set.GetOrCreateGauge("watchkeeper_journal_size_bytes", func() float64 { return float64(j.Size()) })
+	return j
+}
+
+// Size returns the length of the file in bytes.
+func (j *Journal) Size() int64 {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	return j.size
 }
 
 // Append adds the records, in order and next to each other, and returns when
@@ -205,18 +223,26 @@ func (j *Journal) writeSync(buf []byte) error {
 // Each calls f with every record that was on disk when it was called, oldest
 // first, until f returns an error, which it returns.
 func (j *Journal) Each(f func(Record) error) error {
-	j.writing.Lock()
-	size := j.size
-	j.writing.Unlock()
-	if size == 0 {
-		return nil
+	r, size, err := j.reader()
+	if r == nil {
+		return err
 	}
-	r, err := os.Open(j.path)
-	if err != nil {
-		return fmt.Errorf("journal: open: %w", err)
-	}
-	_, _, err = scan(j.path, io.NewSectionReader(r, 0, size), f)
+	_, _, err = scan(j.path, io.NewSectionReader(r, 0, size), func(r Record, _ []byte) error { return f(r) })
 	return errors.Join(err, r.Close())
+}
+
+// reader opens the file as it is now: a compaction that comes between leaves the
+// reader with the file that it has. It is nil where there is nothing to read.
+func (j *Journal) reader() (r *os.File, size int64, err error) {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	if j.size == 0 {
+		return nil, 0, nil
+	}
+	if r, err = os.Open(j.path); err != nil {
+		return nil, 0, fmt.Errorf("journal: open: %w", err)
+	}
+	return r, j.size, nil
 }
 
 // Close closes the file. Records appended before are on disk already.
@@ -234,9 +260,10 @@ func (j *Journal) Close() error {
 	return nil
 }
 
-// scan reads records to the end. It returns the length of the readable part
+// scan reads records to the end and calls f with each and its line, without the
+// line feed, which f must not keep. It returns the length of the readable part
 // and of all; they differ when the end is torn.
-func scan(path string, r io.Reader, f func(Record) error) (good, total int64, err error) {
+func scan(path string, r io.Reader, f func(Record, []byte) error) (good, total int64, err error) {
 	in := bufio.NewReaderSize(r, 1<<16)
 	var bad error // the first unreadable line, at offset good
 	for {
@@ -252,7 +279,7 @@ func scan(path string, r io.Reader, f func(Record) error) (good, total int64, er
 				bad = derr
 			default:
 				good = total
-				if err := f(rec); err != nil {
+				if err := f(rec, line); err != nil {
 					return good, total, err
 				}
 			}

@@ -271,12 +271,12 @@ func FuzzScan(f *testing.F) {
 	f.Add([]byte("00000000 {}\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		n := 0
-		good, total, err := scan("f", bytes.NewReader(b), func(Record) error { n++; return nil })
+		good, total, err := scan("f", bytes.NewReader(b), func(Record, []byte) error { n++; return nil })
 		if good > total || total > int64(len(b)) || err == nil && total != int64(len(b)) {
 			t.Fatalf("good %d, total %d of %d", good, total, len(b))
 		}
 		again := 0
-		g2, _, err := scan("f", io.LimitReader(bytes.NewReader(b), good), func(Record) error { again++; return nil })
+		g2, _, err := scan("f", io.LimitReader(bytes.NewReader(b), good), func(Record, []byte) error { again++; return nil })
 		if err != nil || g2 != good || again != n {
 			t.Fatalf("the good part reads differently: %d %d %d %d %v", good, g2, n, again, err)
 		}

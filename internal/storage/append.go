@@ -51,7 +51,8 @@ type batch struct {
 //     sample.WatermarkMetric, at the time of arrival, when it says something new.
 //   - An end mark goes to the journal, and a stale marker is written 1 ms after
 //     its T, so that queries see the series end. A real sample that stands there
-//     is left alone; one that comes there later is a conflict.
+//     is left alone; one that comes there later is a conflict. Beyond a number
+//     a day, the end marks of a customer are refused.
 //   - Who delivers a series, a source's first contact and the end of its fill-in
 //     go to the journal before the samples are written.
 //
@@ -100,6 +101,7 @@ func (s *Store) append(ctx context.Context, in sample.Batch) (Result, error) {
 		err := s.journal.Append(records...)
 		s.mu.Lock()
 		if err != nil {
+			s.ends.giveBack(in.Source.Customer, len(b.ends))
 			return Result{}, fmt.Errorf("%w: %w", ErrFailed, err)
 		}
 		for _, r := range records {
@@ -107,6 +109,11 @@ func (s *Store) append(ctx context.Context, in sample.Batch) (Result, error) {
 		}
 	}
 	if err := s.write(b); err != nil {
+		for _, e := range b.ends { // nobody was told of them: they are new when they come again
+			if ser := s.index.get(e.Labels.Hash(), e.Labels); ser != nil {
+				ser.endT = 0
+			}
+		}
 		return Result{}, err
 	}
 	return b.res, nil
@@ -171,7 +178,7 @@ func (s *Store) check(b *batch) []checked {
 			refusal.Reason, refusal.Detail = ReasonLabels, fmt.Sprintf("the reason of its end is longer than %d bytes", maxEndReason)
 		}
 		if refusal.Reason != "" {
-			b.res.refuse(&s.metrics, refusal)
+			b.res.refuseEnd(&s.metrics, refusal)
 			continue
 		}
 		b.ends = append(b.ends, e)

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
+	"watchkeeper/internal/journal"
 	"watchkeeper/internal/sample"
 )
 
@@ -84,4 +86,36 @@ func setFileLimit(t *testing.T, bytes uint64) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &lim); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A journal that is written anew on a disk that fills up meanwhile stays as it was:
+// nothing of it is lost, and what half was written is gone.
+func TestAFullDiskLeavesTheJournalAsItIs(t *testing.T) {
+	dir := t.TempDir()
+	limit, lift := fullDisk(t, dir)
+	s := openAt(t, dir, clock)
+	mustAppend(t, s, samples(at("a", base, 1)))
+	rs := make([]journal.Record, 1500)
+	for i := range rs {
+		rs[i] = journal.Record{Kind: journal.KindForced, Customer: "acme", Source: fmt.Sprint(i % 1000), T: int64(i), Arrive: clock, Reason: strings.Repeat("x", 1000)}
+	}
+	if err := s.Journal().Append(rs...); err != nil { // more than half of the disk
+		t.Fatal(err)
+	}
+	before := len(records(t, s))
+	limit()
+	err := s.compactRunning(t.Context())
+	if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EFBIG) {
+		t.Fatalf("error %v", err)
+	}
+	diff(t, "records", before, len(records(t, s)))
+	if left, err := filepath.Glob(filepath.Join(dir, journalFile+"?*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+	lift()
+	mustAppend(t, s, samples(at("b", base, 1)))
+	if err := s.compactRunning(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	diff(t, "records", before-500+1, len(records(t, s)))
 }

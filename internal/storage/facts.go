@@ -86,16 +86,21 @@ func (s *Store) factSeries(name string, src sample.Source) *series {
 }
 
 // resolveEnds adds the stale markers and journal records of the end marks. An
-// end told before is dropped; an end of another's series is refused.
+// end told before is dropped; an end of another's series is refused, and so is one
+// beyond the customer's limit.
 func (s *Store) resolveEnds(b *batch, records []journal.Record, news map[*series]int) []journal.Record {
 	kept := b.ends[:0]
 	for _, e := range b.ends {
 		ser := s.index.get(e.Labels.Hash(), e.Labels)
 		if ser == nil || !s.index.delivers(ser, b.source.id) && !contains(news, ser) {
-			b.res.refuse(&s.metrics, Refusal{Labels: e.Labels, T: e.T, Reason: ReasonForeign})
+			b.res.refuseEnd(&s.metrics, Refusal{Labels: e.Labels, T: e.T, Reason: ReasonForeign})
 			continue
 		}
 		if ser.endT == e.T {
+			continue
+		}
+		if !s.ends.take(b.in.Source.Customer, b.nowMs) {
+			b.res.refuseEnd(&s.metrics, Refusal{Labels: e.Labels, T: e.T, Reason: ReasonEnds, Detail: fmt.Sprintf("%d are taken in a day", s.cfg.MaxEndsPerDay)})
 			continue
 		}
 		e.Labels = ser.labels

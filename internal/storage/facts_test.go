@@ -2,10 +2,13 @@ package storage
 
 import (
 	"context"
-	"github.com/prometheus/prometheus/model/labels"
 	"math"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 
 	"watchkeeper/internal/journal"
@@ -159,4 +162,50 @@ func TestClockSetBackAcrossARestart(t *testing.T) {
 		t.Errorf("result %+v", res)
 	}
 	diff(t, "watermark", values(float64(clock), float64(base)/1000, float64(clock+1), float64(base+1)/1000), dump(t, s, factLabels(sample.WatermarkMetric, acme)))
+}
+
+// An end mark that reached the journal with a batch that was not taken is new when the
+// batch comes again: whoever judges has not seen it.
+func TestAnEndIsToldAgainAfterAFailedBatch(t *testing.T) {
+	dir := t.TempDir()
+	s := openAt(t, dir, clock)
+	month := base - 30*24*60*minute
+	im, err := s.NewImporter()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := im.Append(sample.Batch{Source: acme, Samples: []sample.Sample{at("a", month, 1), at("a", month+minute, 2)}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := im.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, tsdbDir, "*", "chunks", "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	f, err := os.OpenFile(files[0], os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	flip := func() { // a byte of the chunk, there and back
+		t.Helper()
+		var b [1]byte
+		if _, err := f.ReadAt(b[:], 14); err != nil {
+			t.Fatal(err)
+		}
+		b[0] ^= 0xff
+		if _, err := f.WriteAt(b[:], 14); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := sample.Batch{Source: acme, Ends: []sample.End{{Labels: cpu("a"), T: month + 1, Reason: "deleted"}}}
+	flip()
+	if _, err := s.Append(t.Context(), b); err == nil || !strings.Contains(err.Error(), "checksum") {
+		t.Fatalf("a damaged block: %v", err)
+	}
+	flip()
+	diff(t, "accepted", b.Ends, mustAppend(t, s, b).Accepted.Ends)
+	diff(t, "once more", 0, len(mustAppend(t, s, b).Accepted.Ends))
 }

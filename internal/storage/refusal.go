@@ -33,7 +33,7 @@ var (
 // Reason says why a sample was refused: a closed set, also a metric's label.
 type Reason string
 
-// Reasons of refusal. None goes away by sending the same sample again.
+// Reasons of refusal. None goes away by sending the same sample again at once.
 const (
 	ReasonFuture    Reason = "too far in the future"
 	ReasonConflict  Reason = "conflicting duplicate"
@@ -44,6 +44,7 @@ const (
 	ReasonSeries    Reason = "too many series"
 	ReasonForeign   Reason = "end of a series that the source never delivered"
 	ReasonWatermark Reason = "watermark ahead of the clock"
+	ReasonEnds      Reason = "too many end marks of the customer today"
 )
 
 var reasonMetric = map[Reason]string{
@@ -56,6 +57,7 @@ var reasonMetric = map[Reason]string{
 	ReasonSeries:    "series_limit",
 	ReasonForeign:   "foreign_end",
 	ReasonWatermark: "watermark",
+	ReasonEnds:      "end_limit",
 }
 
 // maxRefused bounds Result.Refused.
@@ -83,9 +85,11 @@ type Result struct {
 	// Accepted is exactly what the store took, for the rule engine: samples with
 	// their final labels in order of time, without duplicates, and the facts.
 	Accepted sample.Batch
-	// Refused holds the first refusals, at most 100; RefusedTotal counts all.
+	// Refused holds the first refusals, at most 100; RefusedTotal counts all, and
+	// RefusedEnds the end marks among them.
 	Refused      []Refusal
 	RefusedTotal int
+	RefusedEnds  int
 	// Duplicates counts the samples that were stored before with the same value.
 	Duplicates int
 }
@@ -96,6 +100,11 @@ func (r *Result) refuse(m *storeMetrics, f Refusal) {
 	if len(r.Refused) < maxRefused {
 		r.Refused = append(r.Refused, f)
 	}
+}
+
+func (r *Result) refuseEnd(m *storeMetrics, f Refusal) {
+	r.RefusedEnds++
+	r.refuse(m, f)
 }
 
 type storeMetrics struct {

@@ -59,6 +59,9 @@ type Config struct {
 	// MaxSeries is the number of series known at once beyond which new ones
 	// are refused. Default 5000000.
 	MaxSeries int `yaml:"max_series"`
+	// MaxEndsPerDay is how many end marks of a customer are taken in a day (UTC);
+	// each is kept as long as samples are. Default 500000.
+	MaxEndsPerDay int `yaml:"max_ends_per_day"`
 	// MaxLabels is the number of labels of a series, name included. Default 64.
 	MaxLabels int `yaml:"max_labels"`
 	// MaxLabelNameBytes is the length of a label name in bytes. Default 256.
@@ -78,6 +81,7 @@ func DefaultConfig() Config {
 		OutOfOrderWindow:   model.Duration(24 * time.Hour),
 		MaxFuture:          model.Duration(10 * time.Minute),
 		MaxSeries:          5_000_000,
+		MaxEndsPerDay:      500_000,
 		MaxLabels:          64,
 		MaxLabelNameBytes:  256,
 		MaxLabelValueBytes: 4096,
@@ -96,6 +100,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("max_future: must not be negative")
 	case c.MaxSeries < 1:
 		return fmt.Errorf("max_series: must be at least 1")
+	case c.MaxEndsPerDay < 1:
+		return fmt.Errorf("max_ends_per_day: must be at least 1")
 	case c.MaxLabels < 2:
 		return fmt.Errorf("max_labels: must be at least 2 (name and customer)")
 	case c.MaxLabelNameBytes < len(CustomerLabel):
@@ -130,6 +136,9 @@ type Store struct {
 	mu        sync.Mutex
 	broken    error // why nothing is taken any more, see ErrFailed; every Append fails with it
 	lastSweep int64 // when old series were last looked for, Unix ms
+	ends      *endLimit
+
+	compacted int64 // size of the journal when it was last compacted or found as short as it can be; Run's
 }
 
 var (
@@ -156,7 +165,7 @@ func Open(cfg Config, logger *slog.Logger, set *metrics.Set, now func() time.Tim
 	if s.journal, err = journal.Open(filepath.Join(cfg.Dir, journalFile), logger, set); err != nil {
 		return nil, errors.Join(fmt.Errorf("storage: %w", err), db.Close())
 	}
-	if err := s.load(); err != nil {
+	if err := s.loadAndCompact(); err != nil {
 		return nil, errors.Join(fmt.Errorf("storage: %w", err), s.Close())
 	}
 	s.registerGauges(set)
@@ -174,6 +183,7 @@ func newStore(cfg Config, logger *slog.Logger, set *metrics.Set, now func() time
 		metrics: newStoreMetrics(set),
 		wbl:     &wblWatch{Registerer: prometheus.NewRegistry()},
 		space:   newSpaceGuard(cfg.Dir, cfg.MinFreeBytes),
+		ends:    newEndLimit(cfg.MaxEndsPerDay),
 	}
 }
 
@@ -192,14 +202,32 @@ func tsdbOptions(cfg Config) *tsdb.Options {
 // load fills the index: who delivers what from the journal, the newest sample
 // of each live series from the TSDB.
 func (s *Store) load() error {
-	err := s.journal.Each(func(r journal.Record) error {
-		s.replay(r)
-		return nil
-	})
-	if err != nil {
+	if err := s.readJournal(func(journal.Record) {}); err != nil {
 		return err
 	}
 	return s.warmUp(context.Background())
+}
+
+// loadAndCompact is load of a store that is written to.
+func (s *Store) loadAndCompact() error {
+	seen := s.newDispensable(true)
+	if err := s.readJournal(seen.see); err != nil {
+		return err
+	}
+	if err := s.compactStarting(seen); err != nil {
+		return err
+	}
+	return s.warmUp(context.Background())
+}
+
+// readJournal brings what is remembered up to the journal, and shows it to see.
+func (s *Store) readJournal(see func(journal.Record)) error {
+	return s.journal.Each(func(r journal.Record) error {
+		s.replay(r)
+		s.ends.remember(r)
+		see(r)
+		return nil
+	})
 }
 
 // DB returns the embedded TSDB, for status and administration. Appending to it
