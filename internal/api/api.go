@@ -12,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -48,9 +49,11 @@ type Deps struct {
 
 	Write        http.Handler // remote write
 	Alertmanager http.Handler // serves /alertmanager/…
-	Metrics      func(io.Writer)
-	Ready        func() error                // nil when every part runs
-	Reload       func(context.Context) error // swaps the configuration fully or not at all
+	// OutsideAlertmanagers are those that alerts of plain rules are sent to.
+	OutsideAlertmanagers v1.AlertmanagerRetriever
+	Metrics              func(io.Writer)
+	Ready                func() error                // nil when every part runs
+	Reload               func(context.Context) error // swaps the configuration fully or not at all
 }
 
 // maxBody bounds the body of a request to our own endpoints, in bytes. Remote
@@ -90,9 +93,22 @@ func New(d Deps, set *metrics.Set, log *slog.Logger) http.Handler {
 		}
 		_, _ = io.WriteString(w, "reloaded\n")
 	})
+	mux.HandleFunc("GET /graph", serveGraph)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, index) })
 	// A web page that somebody has open must not reload or acknowledge here.
 	return counted(http.NewCrossOriginProtection().Handler(mux), set)
+}
+
+// serveGraph answers the links of Prometheus's kind in alerts that outside
+// Alertmanagers and templates got: by what the expression yields now. The
+// address is relative, for a proxy that puts a path before ours.
+func serveGraph(w http.ResponseWriter, r *http.Request) {
+	to := "."
+	if expr := r.FormValue("g0.expr"); expr != "" {
+		to = "api/v1/query?" + url.Values{"query": {expr}}.Encode()
+	}
+	w.Header().Set("Location", to)
+	w.WriteHeader(http.StatusFound)
 }
 
 const index = `watchkeeper
@@ -145,12 +161,19 @@ func writeJSON(w http.ResponseWriter, code int, v any) {
 
 // success is the envelope of Prometheus's API.
 func success(w http.ResponseWriter, data any) {
-	writeJSON(w, http.StatusOK, map[string]any{"status": "success", "data": data})
+	writeJSON(w, http.StatusOK, struct {
+		Status string `json:"status"`
+		Data   any    `json:"data"`
+	}{"success", data})
 }
 
 // badData is Prometheus's answer to a wrong request.
 func badData(w http.ResponseWriter, err error) {
-	writeJSON(w, http.StatusBadRequest, map[string]any{"status": "error", "errorType": "bad_data", "error": err.Error()})
+	writeJSON(w, http.StatusBadRequest, struct {
+		Status    string `json:"status"`
+		ErrorType string `json:"errorType"`
+		Error     string `json:"error"`
+	}{"error", "bad_data", err.Error()})
 }
 
 // problem is the answer of our own endpoints to a request that failed.

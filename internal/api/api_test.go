@@ -42,7 +42,7 @@ func (*parts) RuleGroups() []RuleGroup {
 			Labels: labels.FromStrings("severity", "average"), Annotations: labels.FromStrings("summary", "CPU"),
 			Alerts: []Alert{{
 				Labels: labels.FromStrings("alertname", "CPUHigh", "instance", "a"), State: "firing", ActiveAt: &since, Value: "9.5e+01",
-				AlertState: "no_data", Run: 3, Of: 3, Row: "ecs-cpu", Literal: "连续三次>=90%",
+				AlertState: "no_data", Run: new(3), Of: 3, Row: "ecs-cpu", Literal: "连续三次>=90%",
 			}},
 			ID: "ecs-cpu", Consecutive: 3, Row: "ecs-cpu", Literal: "连续三次>=90%",
 		}}},
@@ -51,6 +51,12 @@ func (*parts) RuleGroups() []RuleGroup {
 		}}},
 	}
 }
+
+func (*parts) Alertmanagers() []*url.URL {
+	return []*url.URL{{Scheme: "http", Host: "am:9093", Path: "/api/v2/alerts"}}
+}
+
+func (*parts) DroppedAlertmanagers() []*url.URL { return nil }
 
 func (*parts) Metadata() map[string]MetricMetadata {
 	return map[string]MetricMetadata{
@@ -133,7 +139,7 @@ func newServer(t *testing.T) (*parts, *httptest.Server) {
 		Store:  store, Admin: store.Admin(), DataDir: cfg.Dir, LookbackDelta: 5 * time.Minute, ListenAddress: "127.0.0.1:9370", Version: "v1", Started: epoch,
 		Rules: p, Metadata: p, Incidents: p, Acknowledge: p.acknowledge, Report: p.report,
 		Sources: func() any { return []string{"one"} },
-		Write:   answer("write"), Alertmanager: answer("alertmanager"), Metrics: func(w io.Writer) { set.WritePrometheus(w) },
+		Write:   answer("write"), Alertmanager: answer("alertmanager"), OutsideAlertmanagers: p, Metrics: func(w io.Writer) { set.WritePrometheus(w) },
 		Ready: func() error { return p.ready }, Reload: func(context.Context) error { return p.reload },
 	}, set, log))
 	t.Cleanup(srv.Close)
@@ -195,9 +201,10 @@ func TestGrafanaRequests(t *testing.T) {
 		{"/api/v1/labels", "match[]=cpu&start=" + seconds(-9) + "&end=" + at, form, `{"status":"success","data":["__name__","customer","instance"]}`},
 		{"/api/v1/label/instance/values", "match[]=cpu&start=" + seconds(-9) + "&end=" + at, get, `{"status":"success","data":["a","b"]}`},
 		{"/api/v1/label/__name__/values", "match[]=cpu&start=" + seconds(-9) + "&end=" + at, get, `{"status":"success","data":["cpu"]}`},
-		{"/api/v1/metadata", "", get, `{"data":{"code":[{"type":"gauge","help":"Code.","unit":""}],"cpu":[{"type":"gauge","help":"Utilization.","unit":"percent"}]},"status":"success"}`},
-		{"/api/v1/metadata", "metric=cpu", get, `{"data":{"cpu":[{"type":"gauge","help":"Utilization.","unit":"percent"}]},"status":"success"}`},
-		{"/api/v1/metadata", "limit=1", get, `{"data":{"code":[{"type":"gauge","help":"Code.","unit":""}]},"status":"success"}`},
+		{"/api/v1/metadata", "", get, `{"status":"success","data":{"code":[{"type":"gauge","help":"Code.","unit":""}],"cpu":[{"type":"gauge","help":"Utilization.","unit":"percent"}]}}`},
+		{"/api/v1/metadata", "metric=cpu", get, `{"status":"success","data":{"cpu":[{"type":"gauge","help":"Utilization.","unit":"percent"}]}}`},
+		{"/api/v1/metadata", "limit=1", get, `{"status":"success","data":{"code":[{"type":"gauge","help":"Code.","unit":""}]}}`},
+		{"/api/v1/alertmanagers", "", get, `{"status":"success","data":{"activeAlertmanagers":[{"url":"http://am:9093/api/v2/alerts"}],"droppedAlertmanagers":[]}}`},
 		{"/api/v1/query_exemplars", "query=cpu&start=" + seconds(-9) + "&end=" + at, form, `{"status":"success","data":[]}`},
 	} {
 		code, body, header := call(t, srv, test.path+"?"+test.query, "")
@@ -293,8 +300,8 @@ func TestRulesAndAlerts(t *testing.T) {
 		t.Errorf("alerts are not excluded: %s", body)
 	}
 	_, body, _ := call(t, srv, "/api/v1/alerts", "")
-	want := `{"data":{"alerts":[{"labels":{"alertname":"CPUHigh","instance":"a"},"annotations":{},"state":"firing","activeAt":"2026-03-01T12:00:00Z","value":"9.5e+01",` +
-		`"alertState":"no_data","run":3,"of":3,"contractRow":"ecs-cpu","contractLiteral":"连续三次\u003e=90%"}]},"status":"success"}` + "\n"
+	want := `{"status":"success","data":{"alerts":[{"labels":{"alertname":"CPUHigh","instance":"a"},"annotations":{},"state":"firing","activeAt":"2026-03-01T12:00:00Z","value":"9.5e+01",` +
+		`"alertState":"no_data","run":3,"of":3,"contractRow":"ecs-cpu","contractLiteral":"连续三次\u003e=90%"}]}}` + "\n"
 	if diff := cmp.Diff(want, body); diff != "" {
 		t.Errorf("alerts (-want +got):\n%s", diff)
 	}
@@ -338,6 +345,8 @@ func TestOwnEndpoints(t *testing.T) {
 		{"/api/incidents/1/acknowledge", `{"comment":"looking"}`, 400, "user"},
 		{"/api/incidents/1/acknowledge", `{"who":"li.wei"}`, 400, "who"},
 		{"/api/incidents/1/acknowledge", `{"user":"li.wei"}{}`, 400, "more than one"},
+		{"/graph?g0.expr=vector(1)&g0.tab=1", "", 200, `"resultType":"vector"`},
+		{"/graph", "", 200, "/api/v1/query"},
 		{"/api/slo/report?cycle=2026-02", "contract", 200, `{"file":"contract","cycle":"2026-02","format":""}`},
 		{"/api/slo/report?cycle=2026-02&format=pdf", "contract", 400, "json or table"},
 		{"/api/slo/report", "contract", 400, "cycle: is empty"},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"runtime"
 	"time"
 
@@ -42,7 +41,7 @@ func newPrometheus(d Deps, log *slog.Logger) http.Handler {
 		d.Engine, d.Store, nil, nil, d.Store,
 		func(context.Context) v1.ScrapePoolsRetriever { return shown },
 		func(context.Context) v1.TargetRetriever { return shown },
-		func(context.Context) v1.AlertmanagerRetriever { return nothing{} },
+		func(context.Context) v1.AlertmanagerRetriever { return d.OutsideAlertmanagers },
 		func() config.Config { return config.DefaultConfig },
 		map[string]string{},
 		v1.GlobalURLOptions{ListenAddress: d.ListenAddress, Host: d.ListenAddress, Scheme: "http"},
@@ -94,11 +93,9 @@ type Queryable interface {
 // QueryEngine evaluates PromQL.
 type QueryEngine = promql.QueryEngine
 
-// nothing answers for the parts of a Prometheus server that this one lacks:
-// outside Alertmanagers, rules of Prometheus's kind.
+// nothing answers for rules, which are served before Prometheus's handlers are
+// asked.
 type nothing struct{}
 
-func (nothing) Alertmanagers() []*url.URL            { return nil }
-func (nothing) DroppedAlertmanagers() []*url.URL     { return nil }
 func (nothing) RuleGroups() []*rules.Group           { return nil }
 func (nothing) AlertingRules() []*rules.AlertingRule { return nil }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -9,7 +10,6 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/promql/parser"
 )
 
 // Rules hands out the loaded rules with the alerts that are not inactive.
@@ -32,11 +32,12 @@ type RuleGroup struct {
 	Limit    int     `json:"limit"`
 	Rules    []Rule  `json:"rules"`
 
-	EvaluationTime float64   `json:"evaluationTime"` // seconds; 0, since samples are judged as they arrive
+	EvaluationTime float64   `json:"evaluationTime"` // seconds; 0 where samples are judged as they arrive
 	LastEvaluation time.Time `json:"lastEvaluation"`
 }
 
-// Rule is an alerting rule as /api/v1/rules shows it.
+// Rule is a rule as /api/v1/rules shows it. Mode says whose meaning it has:
+// streaming and evaluated are ours, plain is Prometheus's.
 type Rule struct {
 	State       string        `json:"state,omitempty"` // of its alerts, the most urgent: firing, pending, inactive
 	Name        string        `json:"name"`
@@ -58,7 +59,7 @@ type Rule struct {
 	Missing     string `json:"missing,omitempty"`
 	Mode        string `json:"mode,omitempty"`   // streaming or evaluated
 	Reason      string `json:"reason,omitempty"` // why it is evaluated
-	Series      int    `json:"series"`           // series watched
+	Series      *int   `json:"series,omitempty"` // series watched; nil where nobody counts them
 	Row         string `json:"contractRow,omitempty"`
 	Literal     string `json:"contractLiteral,omitempty"`
 	Deviation   string `json:"contractDeviation,omitempty"`
@@ -72,89 +73,65 @@ type Alert struct {
 	Annotations labels.Labels `json:"annotations"`
 	State       string        `json:"state"`
 	ActiveAt    *time.Time    `json:"activeAt,omitempty"`
-	Value       string        `json:"value"`
+	// KeepFiringSince is when the expression of a rule with keep_firing_for held last.
+	KeepFiringSince *time.Time `json:"keepFiringSince,omitempty"`
+	Value           string     `json:"value"`
 
 	AlertState string     `json:"alertState"`
-	Run        int        `json:"run"`
-	Of         int        `json:"of"`
+	Run        *int       `json:"run,omitempty"` // nil for a rule that counts no checks, as Of is 0
+	Of         int        `json:"of,omitempty"`
 	NextCheck  *time.Time `json:"nextCheck,omitempty"`
 	Row        string     `json:"contractRow,omitempty"`
 	Literal    string     `json:"contractLiteral,omitempty"`
 }
 
-// serveRules answers as Prometheus does, with its filters type, rule_name[],
-// rule_group[], file[], match[] and exclude_alerts.
+// recordingRule is what a recording rule shows of a Rule.
+type recordingRule struct {
+	Name           string        `json:"name"`
+	Query          string        `json:"query"`
+	Labels         labels.Labels `json:"labels"`
+	Health         string        `json:"health"`
+	LastError      string        `json:"lastError,omitempty"`
+	EvaluationTime float64       `json:"evaluationTime"`
+	LastEvaluation time.Time     `json:"lastEvaluation"`
+	Type           string        `json:"type"`
+	ID             string        `json:"id"`
+	Mode           string        `json:"mode,omitempty"`
+}
+
+// MarshalJSON implements json.Marshaler: clients tell the two types of rules
+// apart by the fields too.
+func (r Rule) MarshalJSON() ([]byte, error) {
+	if r.Type == TypeRecording {
+		return json.Marshal(recordingRule{
+			Name: r.Name, Query: r.Query, Labels: r.Labels, Health: r.Health, LastError: r.LastError,
+			EvaluationTime: r.EvaluationTime, LastEvaluation: r.LastEvaluation, Type: r.Type, ID: r.ID, Mode: r.Mode,
+		})
+	}
+	type alertingRule Rule
+	return json.Marshal(alertingRule(r))
+}
+
+// serveRules answers as Prometheus does.
 func serveRules(w http.ResponseWriter, r *http.Request, rules Rules) {
 	if err := r.ParseForm(); err != nil {
-		badData(w, fmt.Errorf("parse form: %w", err))
+		badData(w, fmt.Errorf("error parsing form values: %w", err))
 		return
 	}
-	var noAlerts bool
-	if s := r.FormValue("exclude_alerts"); s != "" {
-		var err error
-		if noAlerts, err = strconv.ParseBool(s); err != nil {
-			badData(w, fmt.Errorf("invalid parameter %q: %w", "exclude_alerts", err))
-			return
-		}
-	}
-	var matchers [][]*labels.Matcher
-	p := parser.NewParser(parser.Options{})
-	for _, s := range r.Form["match[]"] {
-		m, err := p.ParseMetricSelector(s)
-		if err != nil {
-			badData(w, fmt.Errorf("invalid parameter %q: %w", "match[]", err))
-			return
-		}
-		matchers = append(matchers, m)
-	}
-	kind := r.FormValue("type")
-	if kind != "" && ruleTypes[kind] == "" {
-		badData(w, fmt.Errorf("not supported value %q of parameter type", kind))
+	f, err := newRuleFilter(r.Form)
+	if err != nil {
+		badData(w, err)
 		return
 	}
-	groups := []RuleGroup{}
-	for _, g := range rules.RuleGroups() {
-		if !wanted(r.Form["rule_group[]"], g.Name) || !wanted(r.Form["file[]"], g.File) {
-			continue
-		}
-		kept := make([]Rule, 0, len(g.Rules))
-		for _, rule := range g.Rules {
-			if kind != "" && rule.Type != ruleTypes[kind] || !wanted(r.Form["rule_name[]"], rule.Name) || !matchesAny(matchers, rule.Labels) {
-				continue
-			}
-			if noAlerts {
-				rule.Alerts = nil
-			}
-			kept = append(kept, rule)
-		}
-		if len(kept) == 0 && len(g.Rules) > 0 {
-			continue
-		}
-		g.Rules = kept
-		groups = append(groups, g)
+	page, err := f.page(rules.RuleGroups())
+	if err != nil {
+		badData(w, err)
+		return
 	}
-	success(w, map[string]any{"groups": groups})
+	success(w, page)
 }
 
-// ruleTypes maps the values of the parameter type to types of rules.
-var ruleTypes = map[string]string{"alert": TypeAlerting, "record": TypeRecording}
-
-func wanted(filter []string, name string) bool {
-	return len(filter) == 0 || slices.Contains(filter, name)
-}
-
-func matchesAny(sets [][]*labels.Matcher, ls labels.Labels) bool {
-	if len(sets) == 0 {
-		return true
-	}
-	for _, set := range sets {
-		if !slices.ContainsFunc(set, func(m *labels.Matcher) bool { return !m.Matches(ls.Get(m.Name)) }) {
-			return true
-		}
-	}
-	return false
-}
-
+// serveAlerts answers as Prometheus does.
 func serveAlerts(w http.ResponseWriter, rules Rules) {
 	alerts := []Alert{}
 	for _, g := range rules.RuleGroups() {

@@ -35,6 +35,8 @@ type ReplayRequest struct {
 	From  time.Time  `json:"from"`
 	To    time.Time  `json:"to"`
 	Begin time.Time  `json:"begin,omitzero"` // state is built from here; zero: from the first stored sample
+	// Customer, unless empty, is the only one whose alerts are answered.
+	Customer string `json:"customer,omitempty"`
 }
 
 // DiffRequest is the body of POST /api/rules/diff.
@@ -43,6 +45,8 @@ type DiffRequest struct {
 	New   []RuleFile `json:"new"`
 	Since time.Time  `json:"since"`
 	Until time.Time  `json:"until,omitzero"` // zero: now
+	// Customer, unless empty, is the only one whose alerts are compared.
+	Customer string `json:"customer,omitempty"`
 }
 
 // What RuleTools refuse.

@@ -94,6 +94,7 @@ type App struct {
 	senders  map[string]ingest.Sender // by token; "" is the open one
 	ready    bool
 	reloadMu sync.Mutex // one reload at a time; held across I/O, since that is what it orders
+	world    *world     // in force; of Reload
 }
 
 // Options are what a caller may set besides the configuration.
@@ -120,11 +121,13 @@ func New(cfg *config.Config, opts Options) (a *App, err error) {
 	if err != nil {
 		return a, err
 	}
-	a.loaded, a.senders, a.removal = w.loadedRules, w.senders, newRemoval(cfg, w)
+	a.world, a.loaded, a.senders, a.removal = w, w.loadedRules, w.senders, newRemoval(cfg, w)
 	if err := a.listen(cfg); err != nil {
 		return a, err
 	}
-	if w.routing, err = a.buildRouting(cfg); err != nil { // the address is known now
+	// The address is known now.
+	w.running.ExternalURL = a.externalURL(cfg)
+	if w.routing, err = a.buildRouting(cfg); err != nil {
 		return a, err
 	}
 	if a.dir, err = datadir.Open(cfg.DataDir); err != nil {
@@ -156,11 +159,11 @@ func New(cfg *config.Config, opts Options) (a *App, err error) {
 		return a, err
 	}
 	a.pipeline.SendOn = a.sendOn.Append
-	a.plain, err = promrules.New(w.plain, a.ruleQueries, a.store, plainAppender{a.pipeline}, a.notifyPlain, a.set, a.log)
+	a.plain, err = promrules.New(w.running, a.ruleQueries, a.store, plainAppender{a.pipeline}, a.notifyPlain, a.set, a.log)
 	if err != nil {
 		return a, err
 	}
-	if err := a.plain.Update(w.plain, w.files); err != nil {
+	if err := a.plain.Update(w.running, w.files); err != nil {
 		return a, err
 	}
 	a.jobs = exporters.NewScheduler(sink{a.pipeline}, a.set, a.log)
@@ -236,8 +239,8 @@ func (a *App) buildServers(cfg *config.Config) error {
 		LookbackDelta: lookbackDelta, ListenAddress: a.apiListener.Addr().String(),
 		Version: a.version, Started: a.started,
 		Rules: rulesView{a}, Metadata: metadataView{a}, Incidents: a.router.Incidents(), Acknowledge: a.acknowledge,
-		Sources: func() any { return a.pipeline.Sources() }, Scraped: a.scrapes, Collectors: a.collectors, Report: a.report, RuleTools: NewRuleTools(a.store, a.rules, a.now), Coverage: a.coverage(),
-		Write: a.write.HTTP(a.sender), Alertmanager: a.fromKnown(am), Metrics: a.writeMetrics, Ready: a.readiness, Reload: a.Reload,
+		Sources: func() any { return a.pipeline.Sources() }, Scraped: a.scrapes, Collectors: a.collectors, Report: a.report, RuleTools: NewRuleTools(a.store, a.rules, a.plainRules, a.now), Coverage: a.coverage(),
+		Write: a.write.HTTP(a.sender), Alertmanager: a.fromKnown(am), OutsideAlertmanagers: a.plain, Metrics: a.writeMetrics, Ready: a.readiness, Reload: a.Reload,
 	}, a.set, a.log)
 	a.http = &http.Server{
 		Handler: a.gate(handler), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: readTimeout, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
@@ -269,8 +272,9 @@ func (a *App) Run(ctx context.Context) error {
 	g.Go(func() error { return a.keepTime(ctx) })
 	g.Go(func() error { return a.keepCoverage(ctx) })
 	g.Go(func() error { return a.keepJudging(ctx) })
+	g.Go(func() error { return a.store.Run(ctx) })
 	a.setReady(true)
-	a.log.Info("watchkeeper is ready", "url", a.URL(), "data", a.dir.Path(), "rules", countRules(a.rules()))
+	a.log.Info("watchkeeper is ready", "url", a.URL(), "data", a.dir.Path(), "rules", a.inForce().count())
 	context.AfterFunc(ctx, func() { a.log.Info("stopping") })
 	err := g.Wait()
 	if saveErr := a.budgets.Save(); saveErr != nil {
@@ -297,7 +301,12 @@ func (a *App) recover(ctx context.Context) error {
 	if err := a.engine.Recover(ctx, now, known); err != nil {
 		return err
 	}
-	if err := a.saveRules(a.rules()); err != nil {
+	plain, err := a.openPlain(ctx)
+	if err != nil {
+		return err
+	}
+	a.plain.Resume(plain)
+	if err := a.saveRules(a.inForce()); err != nil {
 		return fmt.Errorf("rules of the folder: %w", err)
 	}
 	return a.endRemoved(ctx, a.removal, a.engine.Alerts())

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"strings"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
@@ -25,6 +26,30 @@ func (a plainAppender) Append(ctx context.Context, b sample.Batch) (promrules.Re
 	return r, err
 }
 
+// plainSource begins the names of the sources of plain rules, which their groups' names end.
+const plainSource = "rules/"
+
+// openPlain returns the alerts of Prometheus's own rules that are open
+// incidents: what was told as firing before a restart.
+func (a *App) openPlain(ctx context.Context) ([]promrules.Alert, error) {
+	open, err := a.router.Incidents().OpenIncidents(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []promrules.Alert
+	for _, i := range open {
+		group, plain := strings.CutPrefix(i.Source, plainSource)
+		if !plain || i.Expires.IsZero() {
+			continue
+		}
+		out = append(out, promrules.Alert{
+			RuleID: i.RuleID, Group: group, Name: i.Alert, Customer: i.Customer, Labels: i.Labels, Annotations: i.Annotations,
+			State: promrules.StateFiring, Value: float64(i.Value), Check: i.LastCheck, ValidUntil: i.Expires,
+		})
+	}
+	return out, nil
+}
+
 // notifyPlain makes incidents of the alerts of Prometheus's own rules.
 func (a *App) notifyPlain(ctx context.Context, alerts []promrules.Alert) error {
 	events := make([]alertrouter.Event, 0, len(alerts))
@@ -33,7 +58,7 @@ func (a *App) notifyPlain(ctx context.Context, alerts []promrules.Alert) error {
 			Customer: al.Customer, RuleID: al.RuleID, Alert: al.Name, Labels: al.Labels, Annotations: al.Annotations,
 			Identity: labels.NewBuilder(al.Labels).Del(model.AlertNameLabel, "customer").Labels(),
 			State:    incident.State(al.State), Check: al.Check, Value: al.Value, Reason: al.Reason,
-			Source: "rules/" + al.Group, Expires: al.ValidUntil,
+			Source: plainSource + al.Group, Expires: al.ValidUntil,
 		})
 	}
 	return a.router.Handle(ctx, a.now(), events)

@@ -4,10 +4,13 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/rules"
 
 	"watchkeeper/internal/api"
 	"watchkeeper/ruleset"
+	"watchkeeper/ruleset/promrules"
 )
 
 // plainGroups puts Prometheus's own rule groups into the shape of its API.
@@ -44,18 +47,58 @@ func plainRule(g *rules.Group, r rules.Rule) api.Rule {
 	for _, al := range a.ActiveAlerts() {
 		o.Alerts = append(o.Alerts, plainAlert(al))
 	}
-	o.Series = len(o.Alerts)
 	return o
 }
 
 func plainAlert(al *rules.Alert) api.Alert {
-	active := al.ActiveAt.UTC()
-	o := api.Alert{
+	return api.Alert{
 		Labels: al.Labels, Annotations: al.Annotations, State: al.State.String(), AlertState: al.State.String(),
-		Value: strconv.FormatFloat(al.Value, 'e', -1, 64),
+		ActiveAt: instant(al.ActiveAt), KeepFiringSince: instant(al.KeepFiringSince), Value: strconv.FormatFloat(al.Value, 'e', -1, 64),
 	}
-	if !active.Equal(time.Time{}) {
-		o.ActiveAt = &active
+}
+
+// plainGroupsAsWritten shows rule groups that nobody runs; every is the interval
+// of those that name none.
+func plainGroupsAsWritten(groups []promrules.Group, every time.Duration) []api.RuleGroup {
+	out := make([]api.RuleGroup, 0, len(groups))
+	for _, g := range groups {
+		o := api.RuleGroup{Name: g.Name, File: g.File, Interval: every.Seconds(), Limit: g.Limit}
+		if g.Interval > 0 {
+			o.Interval = time.Duration(g.Interval).Seconds()
+		}
+		for _, r := range g.Rules {
+			o.Rules = append(o.Rules, plainRuleAsWritten(g, r))
+		}
+		out = append(out, o)
+	}
+	return out
+}
+
+func plainRuleAsWritten(g promrules.Group, r rulefmt.Rule) api.Rule {
+	o := api.Rule{
+		Name: r.Record + r.Alert, Query: r.Expr, Labels: rules.FromMaps(g.Labels, r.Labels), Annotations: labels.FromMap(r.Annotations), Health: string(rules.HealthUnknown),
+		Alerts: []api.Alert{}, Mode: string(ruleset.ModePlain), Type: api.TypeRecording,
+		Duration: time.Duration(r.For).Seconds(), KeepFiring: time.Duration(r.KeepFiringFor).Seconds(),
+	}
+	o.ID = g.Name + "/" + o.Name
+	if r.Alert != "" {
+		o.Type, o.State = api.TypeAlerting, rules.StateInactive.String()
 	}
 	return o
+}
+
+func countPlain(groups []promrules.Group) int {
+	n := 0
+	for _, g := range groups {
+		n += len(g.Rules)
+	}
+	return n
+}
+
+// instant is t in UTC, nil for the zero time.
+func instant(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return new(t.UTC())
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -79,6 +80,38 @@ customers:
 	if n := apptest.Metric(t, s.URL(), "watchkeeper_app_reloads_total"); n != 1 {
 		t.Errorf("reloads counted: %v", n)
 	}
+}
+
+// What a configuration no longer names may be gone when it is reloaded: a rule
+// file and a sender's token here. The alerts of its rules end.
+func TestReloadWithoutFilesThatAreGone(t *testing.T) {
+	t.Parallel()
+	_, routing := hook(t)
+	file := pushConfig(t, routing)
+	dir := filepath.Dir(file)
+	good := listeners + senders + routing
+	write(t, filepath.Join(dir, "more.yml"), `
+groups:
+- {name: more, interval: 1s, rules: [{alert: Always, expr: vector(1)}]}
+`)
+	write(t, filepath.Join(dir, "late-token"), "late-token-0123456789abcdef")
+	write(t, file, strings.NewReplacer("[rules.yml]", "[rules.yml, more.yml]",
+		"rules:", "  - {name: late, customer: late, token_file: late-token}\nrules:").Replace(good))
+	s := serve(t, file)
+	s.incident(incident.Firing)
+	for _, gone := range []string{"more.yml", "late-token"} {
+		if err := os.Remove(filepath.Join(dir, gone)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, file, good)
+	if code, body := reload(s); code != http.StatusOK {
+		t.Fatalf("reload: %d %s", code, body)
+	}
+	if got := ruleNames(s); got != "QueueLong" {
+		t.Errorf("rules after it: %s", got)
+	}
+	s.incident(incident.Ended)
 }
 
 // A wrong file changes nothing and says why in one line with file, line and path.

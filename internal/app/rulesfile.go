@@ -21,11 +21,16 @@ const rulesFile = "rules.json"
 
 // RulesOf lists the rules of a configuration without a server.
 func RulesOf(cfg *config.Config) ([]api.RuleGroup, error) {
-	groups, err := Rules(cfg)
+	r, err := readRules(cfg, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	return RuleGroups(statuses(groups), nil, time.Time{}), nil
+	return r.asWritten(cfg, time.Time{}), nil
+}
+
+// asWritten shows the rules of both kinds without what became of them.
+func (r *loadedRules) asWritten(cfg *config.Config, now time.Time) []api.RuleGroup {
+	return append(RuleGroups(statuses(r.groups), nil, now), plainGroupsAsWritten(r.plain, time.Duration(cfg.Rules.Plain.EvaluationInterval))...)
 }
 
 func statuses(groups []ruleset.Group) []ruleset.RuleStatus {
@@ -40,8 +45,8 @@ func statuses(groups []ruleset.Group) []ruleset.RuleStatus {
 }
 
 // saveRules keeps the rules in force in the data folder.
-func (a *App) saveRules(groups []ruleset.Group) error {
-	b, err := json.Marshal(RuleGroups(statuses(groups), nil, a.now()))
+func (a *App) saveRules(r *loadedRules) error {
+	b, err := json.Marshal(r.asWritten(a.config(), a.now()))
 	if err != nil {
 		return err
 	}

@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 	"sync"
 	"time"
 
 	"watchkeeper/internal/api"
 	"watchkeeper/internal/storage"
 	"watchkeeper/ruleset"
+	"watchkeeper/ruleset/promrules"
 	"watchkeeper/ruleset/replay"
 )
 
@@ -22,15 +24,16 @@ import (
 type ruleTools struct {
 	store  *storage.Store
 	groups func() []ruleset.Group
+	plain  func() []promrules.Group // that nobody can look back at
 	now    func() time.Time
 
 	mu sync.Mutex // held while a question is answered
 }
 
 // NewRuleTools looks back at rules over a store. Now is engine time: the clock of a
-// running server, Newest of a stopped one's store.
-func NewRuleTools(store *storage.Store, groups func() []ruleset.Group, now func() time.Time) api.RuleTools {
-	return &ruleTools{store: store, groups: groups, now: now}
+// running server, Newest of a stopped one's store. Plain may be nil.
+func NewRuleTools(store *storage.Store, groups func() []ruleset.Group, plain func() []promrules.Group, now func() time.Time) api.RuleTools {
+	return &ruleTools{store: store, groups: groups, plain: plain, now: now}
 }
 
 // Newest is the time of the newest thing that a store holds: when its server was
@@ -58,6 +61,9 @@ func (t *ruleTools) Explain(ctx context.Context, w io.Writer, alert string, at t
 		})
 		switch {
 		case errors.Is(err, replay.ErrNoAlert):
+			if plain := t.plainRule(alert); plain != nil {
+				err = plain
+			}
 			return fmt.Errorf("%w: %w", api.ErrNotFound, err)
 		case errors.Is(err, replay.ErrQuestion):
 			return fmt.Errorf("%w: %w", api.ErrInvalid, err)
@@ -66,6 +72,26 @@ func (t *ruleTools) Explain(ctx context.Context, w io.Writer, alert string, at t
 		}
 		return json.NewEncoder(w).Encode(es)
 	})
+}
+
+// plainRule says why a plain rule cannot be explained, and where to look instead;
+// nil when alert names none.
+func (t *ruleTools) plainRule(alert string) error {
+	if t.plain == nil {
+		return nil
+	}
+	name, _, _ := strings.Cut(alert, "{")
+	for _, g := range t.plain() {
+		for _, r := range g.Rules {
+			switch name {
+			case r.Alert, g.Name + "/" + r.Alert:
+				return fmt.Errorf("%q is a Prometheus rule (group %s in %s): it counts no checks that could be explained; see its incidents and the series ALERTS{alertname=%q}", name, g.Name, g.File, r.Alert)
+			case r.Record:
+				return fmt.Errorf("%q is recorded by a Prometheus rule (group %s in %s): it is no alert", name, g.Name, g.File)
+			}
+		}
+	}
+	return nil
 }
 
 // Replay implements api.RuleTools.
@@ -78,7 +104,7 @@ func (t *ruleTools) Replay(ctx context.Context, w io.Writer, q api.ReplayRequest
 		return fmt.Errorf("%w: from %s is not before to %s", api.ErrInvalid, q.From.Format(time.RFC3339), q.To.Format(time.RFC3339))
 	}
 	return t.alone(func() error {
-		entries, err := t.settled(ctx, groups, q.From, q.To, q.Begin)
+		entries, err := t.settled(ctx, groups, replay.Span{From: q.From, To: q.To, Begin: q.Begin, Customer: q.Customer})
 		if err != nil {
 			return err
 		}
@@ -106,26 +132,31 @@ func (t *ruleTools) Diff(ctx context.Context, w io.Writer, q api.DiffRequest) er
 	if !q.Since.Before(q.Until) {
 		return fmt.Errorf("%w: since %s is not before until %s", api.ErrInvalid, q.Since.Format(time.RFC3339), q.Until.Format(time.RFC3339))
 	}
+	span := replay.Span{From: q.Since, To: q.Until, Customer: q.Customer}
 	return t.alone(func() error {
-		old, err := t.settled(ctx, before, q.Since, q.Until, time.Time{})
+		old, err := t.settled(ctx, before, span)
 		if err != nil {
 			return fmt.Errorf("old rules: %w", err)
 		}
-		next, err := t.settled(ctx, after, q.Since, q.Until, time.Time{})
+		next, err := t.settled(ctx, after, span)
 		if err != nil {
 			return fmt.Errorf("new rules: %w", err)
 		}
 		d := replay.Compare(old, next)
 		d.Since, d.Until = q.Since.UTC(), q.Until.UTC()
+		if first := t.store.MinTime(); first != math.MaxInt64 && first > d.Since.UnixMilli() {
+			d.StoredSince = time.UnixMilli(first).UTC()
+		}
 		return json.NewEncoder(w).Encode(d)
 	})
 }
 
-func (t *ruleTools) settled(ctx context.Context, groups []ruleset.Group, from, to, begin time.Time) ([]ruleset.Entry, error) {
-	if first := t.begin(); begin.Before(first) {
-		begin = first
+func (t *ruleTools) settled(ctx context.Context, groups []ruleset.Group, span replay.Span) ([]ruleset.Entry, error) {
+	if first := t.begin(); span.Begin.Before(first) {
+		span.Begin = first
 	}
-	return replay.Settled(ctx, groups, t.store, t.store.Journal(), replay.Span{From: from, To: to, Begin: begin, Now: t.now()})
+	span.Now = t.now()
+	return replay.Settled(ctx, groups, t.store, t.store.Journal(), span)
 }
 
 // alone refuses a question while another one is being answered.

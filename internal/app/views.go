@@ -15,6 +15,7 @@ import (
 	"watchkeeper/internal/sample"
 	"watchkeeper/ruleset"
 	"watchkeeper/ruleset/contract"
+	"watchkeeper/ruleset/promrules"
 	"watchkeeper/slo"
 	"watchkeeper/slo/report"
 )
@@ -66,7 +67,10 @@ func apiRule(s ruleset.RuleStatus, now time.Time) api.Rule {
 		Duration: (s.Rule.Interval * time.Duration(max(0, s.Rule.Consecutive-1))).Seconds(),
 		Labels:   s.Rule.Labels, Annotations: s.Rule.Annotations, Alerts: []api.Alert{}, LastEvaluation: now.UTC(),
 		ID: s.Rule.ID(), Consecutive: s.Rule.Consecutive, Missing: string(s.Rule.Missing),
-		Mode: string(s.Mode), Reason: s.Why, Series: s.Series,
+		Mode: string(s.Mode), Reason: s.Why, Series: &s.Series,
+	}
+	if s.Err != nil {
+		r.Health, r.LastError = "err", s.Err.Error()
 	}
 	if c := s.Rule.Contract; c != nil {
 		r.Row, r.Literal = c.Row, c.Literal
@@ -81,7 +85,7 @@ func apiAlert(al ruleset.Alert) api.Alert {
 	since, next := time.UnixMilli(al.Since).UTC(), time.UnixMilli(al.NextCheck).UTC()
 	a := api.Alert{
 		Labels: al.Labels, Annotations: al.Annotations, State: "pending", AlertState: string(al.State),
-		ActiveAt: &since, NextCheck: &next, Value: strconv.FormatFloat(al.Value, 'e', -1, 64), Run: al.Run, Of: al.Consecutive,
+		ActiveAt: &since, NextCheck: &next, Value: strconv.FormatFloat(al.Value, 'e', -1, 64), Run: &al.Run, Of: al.Consecutive,
 	}
 	if al.State.Open() {
 		a.State = "firing"
@@ -140,8 +144,13 @@ func (a *App) report(ctx context.Context, w io.Writer, file, cycle, format strin
 	return report.WriteJSON(w, r)
 }
 
-func (a *App) rules() []ruleset.Group {
+// inForce returns the rules that a reload swaps.
+func (a *App) inForce() *loadedRules {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.loaded.groups
+	return a.loaded
 }
+
+func (a *App) rules() []ruleset.Group { return a.inForce().groups }
+
+func (a *App) plainRules() []promrules.Group { return a.inForce().plain }

@@ -53,7 +53,7 @@ const minToken = 16
 // world is everything that a configuration says and that a reload swaps.
 type world struct {
 	*loadedRules
-	plain   promrules.Config
+	running promrules.Config // how plain rules are run
 	jobs    []exporters.Job
 	scrapes []scrape.Job
 	senders map[string]ingest.Sender
@@ -78,7 +78,7 @@ func Check(cfg *config.Config, log *slog.Logger) (Summary, error) {
 		return Summary{}, err
 	}
 	_, err = ruleset.New(cfg.Rules.Engine, w.groups, nil, nil, nil, a.set, log)
-	return Summary{Customers: len(cfg.Customers), Collectors: len(w.jobs) + len(w.scrapes), Rules: countRules(w.groups), Contracts: w.contracts}, err
+	return Summary{Customers: len(cfg.Customers), Collectors: len(w.jobs) + len(w.scrapes), Rules: w.count(), Contracts: w.contracts}, err
 }
 
 // build makes the world of a configuration; it starts and opens nothing.
@@ -88,9 +88,9 @@ func (a *App) build(cfg *config.Config) (*world, error) {
 	if w.loadedRules, err = readRules(cfg, a.now()); err != nil {
 		return nil, err
 	}
-	w.plain = cfg.Rules.Plain
-	w.plain.Dir, w.plain.ExternalURL = filepath.Dir(cfg.File()), cfg.ExternalURL
-	if err := promrules.Check(w.plain, w.files); err != nil {
+	w.running = cfg.Rules.Plain
+	w.running.Dir, w.running.ExternalURL = filepath.Dir(cfg.File()), a.externalURL(cfg)
+	if err := promrules.Check(w.running, w.files); err != nil {
 		return nil, err
 	}
 	if w.senders, err = senders(cfg); err != nil {
@@ -137,6 +137,7 @@ func Rules(cfg *config.Config) ([]ruleset.Group, error) {
 type loadedRules struct {
 	groups   []ruleset.Group    // whose checks are counted
 	files    []promrules.File   // all rule files; plain groups in them are Prometheus's
+	plain    []promrules.Group  // the plain groups in them
 	applied  []override.Applied // overrides and what became of them
 	until    time.Time          // when an override begins or ends; zero: never
 	coverage coverage.Config
@@ -172,8 +173,15 @@ func readRules(cfg *config.Config, now time.Time) (*loadedRules, error) {
 			r.files = append(r.files, promrules.File{Name: name, Data: b})
 		}
 	}
+	var err error
+	if r.plain, err = promrules.Groups(r.files); err != nil {
+		return nil, err
+	}
 	return r, r.override(cfg, now)
 }
+
+// count returns how many rules of both kinds there are.
+func (r *loadedRules) count() int { return countRules(r.groups) + countPlain(r.plain) }
 
 func readPack(cfg *config.Config, pack string) ([]ruleset.Group, error) {
 	switch pack {
@@ -341,17 +349,22 @@ func (a *App) buildRouting(cfg *config.Config) (alertrouter.Config, error) {
 		}
 		rc.Routing = text
 	}
-	rc.ExternalURL = cfg.ExternalURL
-	if rc.ExternalURL == "" {
-		rc.ExternalURL = "http://" + cfg.API.Listen
-		if a.apiListener != nil {
-			rc.ExternalURL = a.URL()
-		}
-	}
+	rc.ExternalURL = a.externalURL(cfg)
 	if err := rc.Validate(); err != nil {
 		return rc, routingError(cfg, err)
 	}
 	return rc, nil
+}
+
+// externalURL is the address under which people reach this server.
+func (a *App) externalURL(cfg *config.Config) string {
+	switch {
+	case cfg.ExternalURL != "":
+		return cfg.ExternalURL
+	case a.apiListener != nil:
+		return a.URL()
+	}
+	return "http://" + cfg.API.Listen
 }
 
 var routingLine = regexp.MustCompile(`\bline \d+: `)
@@ -433,11 +446,8 @@ func (a *App) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	old := a.config()
-	oldWorld, err := a.build(old)
-	if err != nil {
-		return fmt.Errorf("configuration in force: %w", err)
-	}
+	// What is in force is not read again: its files may be gone or changed.
+	old, oldWorld := a.config(), a.world
 	// Each step can refuse; what was swapped before goes back then.
 	if err := a.router.Reload(w.routing); err != nil {
 		return err
@@ -445,29 +455,30 @@ func (a *App) reload(ctx context.Context) error {
 	if err := a.engine.Reload(ctx, w.groups, a.now()); err != nil {
 		return errors.Join(err, a.router.Reload(oldWorld.routing))
 	}
-	if err := a.plain.Update(w.plain, w.files); err != nil {
+	if err := a.plain.Update(w.running, w.files); err != nil {
 		return errors.Join(err, a.engine.Reload(ctx, oldWorld.groups, a.now()), a.router.Reload(oldWorld.routing))
 	}
 	if err := a.jobs.Apply(w.jobs); err != nil {
-		return errors.Join(err, a.plain.Update(oldWorld.plain, oldWorld.files), a.engine.Reload(ctx, oldWorld.groups, a.now()), a.router.Reload(oldWorld.routing))
+		return errors.Join(err, a.plain.Update(oldWorld.running, oldWorld.files), a.engine.Reload(ctx, oldWorld.groups, a.now()), a.router.Reload(oldWorld.routing))
 	}
 	if err := a.scrapes.Apply(w.scrapes); err != nil {
-		return errors.Join(err, a.jobs.Apply(oldWorld.jobs), a.plain.Update(oldWorld.plain, oldWorld.files), a.engine.Reload(ctx, oldWorld.groups, a.now()), a.router.Reload(oldWorld.routing))
+		return errors.Join(err, a.jobs.Apply(oldWorld.jobs), a.plain.Update(oldWorld.running, oldWorld.files), a.engine.Reload(ctx, oldWorld.groups, a.now()), a.router.Reload(oldWorld.routing))
 	}
 	if err := a.sendOn.Apply(w.receivers); err != nil {
-		return errors.Join(err, a.scrapes.Apply(oldWorld.scrapes), a.jobs.Apply(oldWorld.jobs), a.plain.Update(oldWorld.plain, oldWorld.files), a.engine.Reload(ctx, oldWorld.groups, a.now()), a.router.Reload(oldWorld.routing))
+		return errors.Join(err, a.scrapes.Apply(oldWorld.scrapes), a.jobs.Apply(oldWorld.jobs), a.plain.Update(oldWorld.running, oldWorld.files), a.engine.Reload(ctx, oldWorld.groups, a.now()), a.router.Reload(oldWorld.routing))
 	}
 	a.declareHeartbeats(cfg)
+	a.world = w
 	a.mu.Lock()
 	a.cfg, a.loaded, a.senders = cfg, w.loadedRules, w.senders
 	a.mu.Unlock()
 	after := newRemoval(cfg, w)
-	if err := errors.Join(a.saveRules(w.groups), a.endRemoved(ctx, after, a.engine.Alerts(), a.endedElsewhere(newRemoval(old, oldWorld), after)...)); err != nil {
+	if err := errors.Join(a.saveRules(w.loadedRules), a.endRemoved(ctx, after, a.engine.Alerts(), a.endedElsewhere(newRemoval(old, oldWorld), after)...)); err != nil {
 		// The new configuration is in force; the alerts of what it no longer
 		// watches go to no-data instead of ended.
 		a.log.Error("reload: after the swap", "err", err)
 	}
-	a.log.Info("configuration reloaded", "rules", countRules(w.groups), "collectors", len(w.jobs)+len(w.scrapes))
+	a.log.Info("configuration reloaded", "rules", w.count(), "collectors", len(w.jobs)+len(w.scrapes))
 	return nil
 }
 

@@ -23,6 +23,7 @@ type posted struct {
 	StartsAt     time.Time         `json:"startsAt"`
 	EndsAt       time.Time         `json:"endsAt"`
 	GeneratorURL string            `json:"generatorURL"`
+	Agent        string            `json:"-"` // header User-Agent of the post
 }
 
 // alertmanager takes posts and hands each alert to the first channel; the
@@ -41,6 +42,7 @@ func alertmanager(t *testing.T) (address string, alerts chan posted, closed chan
 			return
 		}
 		for _, a := range batch {
+			a.Agent = r.UserAgent()
 			alerts <- a
 		}
 	}))
@@ -123,6 +125,36 @@ alertmanagers:
 	waitFor(t, closed, "the connection is not closed after Run")
 	for len(alerts) > 0 {
 		t.Errorf("told again within the resend delay: %+v", <-alerts)
+	}
+}
+
+// External labels are put on what leaves, unless the alert has the label, and
+// templates know them; the alert itself does not bear them.
+func TestExternalLabels(t *testing.T) {
+	address, alerts, _ := alertmanager(t)
+	cfg := withAlerting(t, fmt.Sprintf(`alertmanagers: [{path_prefix: /am, static_configs: [{targets: [%q]}]}]`, address))
+	cfg.ExternalLabels = map[string]string{"site": "hangzhou", "severity": "low"}
+	s := fast(t, cfg)
+	s.update(strings.Replace(fastRules, "summary: full", "summary: 'full in {{ $externalLabels.site }}'", 1))
+	s.put("acme", 95, disk...)
+	fired := next(t, alerts, func(posted) bool { return true })
+	want := map[string]string{"alertname": "DiskFull", "customer": "acme", "instance": "a", "severity": "high", "site": "hangzhou"}
+	if diff := cmp.Diff(want, fired.Labels); diff != "" {
+		t.Error(diff)
+	}
+	if fired.Annotations["summary"] != "full in hangzhou" {
+		t.Errorf("annotations: %v", fired.Annotations)
+	}
+	if fired.Agent != "watchkeeper" {
+		t.Errorf("posted by %q", fired.Agent)
+	}
+	s.stop()
+	if told := s.takeTold(); len(told) == 0 || told[0].Labels.Get("site") != "" {
+		t.Errorf("told: %+v", told)
+	}
+	cfg.ExternalLabels = nil
+	if err := promrules.Check(cfg, nil); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	promconfig "github.com/prometheus/prometheus/config"
 	"github.com/prometheus/prometheus/discovery"
 	"github.com/prometheus/prometheus/discovery/targetgroup"
+	"github.com/prometheus/prometheus/model/labels"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -37,6 +40,9 @@ type Config struct {
 	// AlertQueueCapacity is the number of notifications that wait for one
 	// outside Alertmanager; beyond it the oldest are dropped. Default 10000.
 	AlertQueueCapacity int `yaml:"alert_queue_capacity"`
+	// ExternalLabels are Prometheus's own: put on alerts to outside Alertmanagers
+	// that lack them, and $externalLabels of templates. Default: none.
+	ExternalLabels map[string]string `yaml:"external_labels"`
 	// Alerting is Prometheus's own block "alerting": alert_relabel_configs and
 	// alertmanagers with static_configs. Default: no outside Alertmanager.
 	Alerting Alerting `yaml:"alerting"`
@@ -103,6 +109,14 @@ func (c Config) Validate() error {
 	case c.AlertQueueCapacity < 1:
 		return errors.New("alert_queue_capacity: must be at least 1")
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.ExternalLabels)) {
+		if name == model.MetricNameLabel || !model.UTF8Validation.IsValidLabelName(name) {
+			return fmt.Errorf("external_labels: invalid label name %q", name)
+		}
+		if !model.LabelValue(c.ExternalLabels[name]).IsValid() {
+			return fmt.Errorf("external_labels: invalid value of label %q", name)
+		}
+	}
 	if _, err := url.Parse(c.ExternalURL); err != nil {
 		return fmt.Errorf("external_url: %w", err)
 	}
@@ -121,6 +135,7 @@ func (c Config) restart(to Config) error {
 		{"for_outage_tolerance", c.ForOutageTolerance == to.ForOutageTolerance},
 		{"for_grace_period", c.ForGracePeriod == to.ForGracePeriod},
 		{"alert_queue_capacity", c.AlertQueueCapacity == to.AlertQueueCapacity},
+		{"external_labels", maps.Equal(c.ExternalLabels, to.ExternalLabels)},
 		{"external_url", c.ExternalURL == to.ExternalURL},
 	} {
 		if !f.same {
@@ -146,6 +161,7 @@ func (c Config) alerting() (*promconfig.Config, error) {
 		// Lines in it would be those of the text made above.
 		return nil, fmt.Errorf("alerting: %s", strings.Join(plainLines(err), "; "))
 	}
+	conf.GlobalConfig.ExternalLabels = c.externalLabels()
 	conf.AlertingConfig.SetDirectory(c.Dir)
 	for i, am := range conf.AlertingConfig.AlertmanagerConfigs {
 		path := fmt.Sprintf("alerting.alertmanagers[%d]", i)
@@ -160,6 +176,8 @@ func (c Config) alerting() (*promconfig.Config, error) {
 	}
 	return conf, nil
 }
+
+func (c Config) externalLabels() labels.Labels { return labels.FromMap(c.ExternalLabels) }
 
 // plainLines takes the line numbers out of an error of the YAML library.
 func plainLines(err error) []string {

@@ -75,6 +75,16 @@ func TestConfigErrors(t *testing.T) {
 		}
 	}
 	cfg := DefaultConfig()
+	cfg.ExternalLabels = map[string]string{"__name__": "x"}
+	if err := cfg.Validate(); err == nil || err.Error() != `external_labels: invalid label name "__name__"` {
+		t.Errorf("got %v", err)
+	}
+	cfg = DefaultConfig()
+	to := cfg
+	to.ExternalLabels = map[string]string{"site": "hangzhou"}
+	if err := cfg.restart(to); err == nil || err.Error() != "external_labels: changed; this needs a restart" {
+		t.Errorf("got %v", err)
+	}
 	cfg.AlertQueueCapacity = 0
 	if err := cfg.Validate(); err == nil || err.Error() != "alert_queue_capacity: must be at least 1" {
 		t.Errorf("got %v", err)

@@ -52,6 +52,27 @@ func parseFiles(files []File) (map[string]*rulefmt.RuleGroups, error) {
 	return out, nil
 }
 
+// Group is a plain rule group as it stands in a file.
+type Group struct {
+	File string
+	rulefmt.RuleGroup
+}
+
+// Groups returns the plain rule groups of files, in their order.
+func Groups(files []File) ([]Group, error) {
+	parsed, err := parseFiles(files)
+	if err != nil {
+		return nil, err
+	}
+	var out []Group
+	for _, f := range files {
+		for _, g := range parsed[f.Name].Groups {
+			out = append(out, Group{f.Name, g})
+		}
+	}
+	return out, nil
+}
+
 // plain parses the plain groups of a file and holds them to Prometheus's rules.
 // Errors name file, line and path.
 func (f File) plain() (*rulefmt.RuleGroups, error) {

@@ -78,11 +78,19 @@ func newNotices(notify NotifyFunc, customer string, m *runnerMetrics, log *slog.
 	return &notices{notify: notify, customer: customer, metrics: m, log: log, firing: map[string]Alert{}}
 }
 
-func key(file, group string, l labels.Labels) string {
-	return file + "\xff" + group + "\xff" + l.String()
-}
+func key(group string, l labels.Labels) string { return group + "\xff" + l.String() }
 
-func (a Alert) key() string { return key(a.File, a.Group, a.Labels) }
+func (a Alert) key() string { return key(a.Group, a.Labels) }
+
+// resume takes over what was told as firing before a restart.
+func (n *notices) resume(alerts []Alert) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, a := range alerts {
+		a.File = "" // its rule group may stand in another file now
+		n.firing[a.key()] = a
+	}
+}
 
 // tell hands over what the rules package wants to be sent. It runs during the
 // evaluation, whose rule group ctx names.
@@ -151,11 +159,11 @@ func (n *notices) retire(ctx context.Context, now time.Time, groups []*rules.Gro
 	for _, g := range groups {
 		for _, r := range g.AlertingRules() {
 			ids[g.Name()+"/"+r.Name()] = true
-			r.ForEachActiveAlert(func(a *rules.Alert) { alive[key(g.File(), g.Name(), a.Labels)] = true })
+			r.ForEachActiveAlert(func(a *rules.Alert) { alive[key(g.Name(), a.Labels)] = true })
 		}
 	}
 	for k, a := range n.firing {
-		if alive[k] {
+		if alive[k] || a.File == "" && ids[a.RuleID] {
 			continue
 		}
 		a.State, a.Reason, a.Check = StateEnded, ReasonRemoved, check(now)
@@ -168,11 +176,59 @@ func (n *notices) retire(ctx context.Context, now time.Time, groups []*rules.Gro
 	n.flushLocked(ctx)
 }
 
-// flush tells what ended and was not taken yet.
-func (n *notices) flush(ctx context.Context) {
+// An alert that ceased is told from runOutLead, or an evaluation interval, before
+// it runs out, but not within runOutMargin before: then it is told clearly before
+// that or clearly after.
+const (
+	runOutLead   = 5 * time.Second
+	runOutMargin = time.Second
+)
+
+// evaluated tells what became known by an evaluation of g at ts without a word
+// of the rules package: that of an alert that was firing nothing is left, since
+// its expression ceased to hold while this server was down or while a new for
+// had made it pending again. An Alertmanager lets such an alert run out; it is
+// told here as resolved at the last evaluation before that, and not by a rule
+// that could not be evaluated. What ended and was not taken yet is told again.
+func (n *notices) evaluated(ctx context.Context, g *rules.Group, ts time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	for k, a := range n.firing {
+		left := a.ValidUntil.Sub(ts)
+		if left > max(g.Interval(), runOutLead) || left > 0 && left <= runOutMargin || !ceased(g, a) {
+			continue
+		}
+		a.State, a.Check, a.ResolvedAt = StateResolved, check(ts), ts
+		n.ended = append(n.ended, a)
+		delete(n.firing, k)
+	}
 	n.flushLocked(ctx)
+}
+
+// ceased tells whether g has the rule of a, could evaluate it, and has no such
+// alert, pending or firing.
+func ceased(g *rules.Group, a Alert) bool {
+	if a.Group != g.Name() || a.File != "" && a.File != g.File() {
+		return false
+	}
+	found := false
+	for _, r := range g.AlertingRules() {
+		if r.Name() != a.Name {
+			continue
+		}
+		if r.Health() != rules.HealthGood {
+			return false
+		}
+		found = true
+		active := false
+		r.ForEachActiveAlert(func(x *rules.Alert) {
+			active = active || x.State != rules.StateInactive && labels.Equal(x.Labels, a.Labels)
+		})
+		if active {
+			return false
+		}
+	}
+	return found
 }
 
 func (n *notices) flushLocked(ctx context.Context) {

@@ -169,6 +169,12 @@ func withCustomer(query rules.QueryFunc, customer string) rules.QueryFunc {
 	}
 }
 
+// Resume takes over alerts that were told as firing before a restart and not
+// closed since, with Labels, Group, Name, RuleID, Customer and ValidUntil. Those
+// that do not fire again are told as resolved when they run out, those without
+// a rule as ended. It is called before Run.
+func (r *Runner) Resume(alerts []Alert) { r.notices.resume(alerts) }
+
 // Update replaces rules and Alertmanagers: fully, or with an error not at all.
 // Rule groups that stay as they are keep their state, as do the alerts of rules
 // that keep name and labels in a rule group that keeps file and name. Alerts
@@ -205,7 +211,7 @@ func (r *Runner) swap(w *world) error {
 	r.loader.set(w.groups)
 	names := slices.Sorted(maps.Keys(w.groups))
 	interval := time.Duration(w.cfg.EvaluationInterval)
-	if err := r.manager.Update(interval, names, labels.EmptyLabels(), w.cfg.ExternalURL, r.evaluate); err != nil {
+	if err := r.manager.Update(interval, names, w.cfg.externalLabels(), w.cfg.ExternalURL, r.evaluate); err != nil {
 		r.loader.set(r.world.groups)
 		return errors.Join(fmt.Errorf("rules: %w", err), r.applyAlerting(r.world.alerting))
 	}
@@ -232,7 +238,7 @@ func (r *Runner) evaluate(ctx context.Context, g *rules.Group, ts time.Time) {
 	rules.DefaultEvalIterationFunc(ctx, g, ts)
 	r.metrics.evaluations.Inc()
 	r.metrics.duration.Update(g.GetEvaluationTime().Seconds())
-	r.notices.flush(ctx)
+	r.notices.evaluated(ctx, g, ts)
 }
 
 // Run evaluates the rule groups at their intervals until ctx ends.
@@ -273,3 +279,6 @@ func (r *Runner) Groups() []*rules.Group { return r.manager.RuleGroups() }
 
 // Alertmanagers returns the addresses that notifications are posted to.
 func (r *Runner) Alertmanagers() []*url.URL { return r.notifier.Alertmanagers() }
+
+// DroppedAlertmanagers returns the addresses that relabelling took out.
+func (r *Runner) DroppedAlertmanagers() []*url.URL { return r.notifier.DroppedAlertmanagers() }

@@ -257,6 +257,86 @@ func TestAlertOfARemovedRuleEnds(t *testing.T) {
 	}
 }
 
+// An alert that was firing when the server stopped, and whose expression holds no
+// more when it starts, is resolved when it would run out; one whose rule is gone
+// ends at once; one that fires still is told as ever.
+func TestAlertsThatCeasedWhileNobodyLooked(t *testing.T) {
+	const rules = `groups: [{name: disk, interval: 1m, rules: [
+{alert: DiskFull, expr: disk_used_percent > 90}, {alert: Slow, expr: disk_used_percent > 90, for: 2m}, {alert: Fuller, expr: disk_used_percent > 20}, {alert: Gone, expr: disk_used_percent > 90},
+{alert: Broken, expr: disk_used_percent > 90}]}]`
+	const broken = "disk_used_percent / on() group_left disk_used_percent"
+	synctest.Test(t, func(t *testing.T) {
+		store := openStore(t, t.TempDir())
+		defer store.Close()
+		first := newServer(t, store, promrules.DefaultConfig())
+		first.update(rules)
+		first.start()
+		hold := func(s *server, minutes int, v float64) {
+			for range minutes {
+				s.put("acme", 30, "__name__", "disk_used_percent", "instance", "b")
+				s.hold(time.Minute, "acme", v, disk...)
+			}
+		}
+		hold(first, 6, 95)
+		first.stop()
+		last := map[string]promrules.Alert{}
+		for _, a := range first.takeTold() {
+			last[a.Key()] = a
+		}
+		var open []promrules.Alert
+		for _, a := range last {
+			open = append(open, a)
+		}
+		if len(open) != 6 {
+			t.Fatalf("firing before the restart: %+v", open)
+		}
+
+		first.put("acme", 50, disk...)
+		second := newServer(t, store, promrules.DefaultConfig())
+		second.runner.Resume(open)
+		second.update(strings.NewReplacer("{alert: Gone, expr: disk_used_percent > 90},", "", "{alert: Broken, expr: disk_used_percent > 90}", "{alert: Broken, expr: "+broken+"}").Replace(rules))
+		began := time.Now()
+		second.start()
+		defer second.stop()
+		hold(second, 10, 50)
+		got := map[string]string{}
+		for _, a := range second.takeTold() {
+			name := a.Name + "/" + a.Labels.Get("instance")
+			if a.State != promrules.StateFiring && (a.Name == "Gone") != (a.Check.Sub(began) < time.Minute) {
+				t.Errorf("%s %s %s after the start", name, a.State, a.Check.Sub(began))
+			}
+			if n := len(got[name]); n == 0 || !strings.HasSuffix(got[name], string(a.State)) {
+				got[name] += " " + string(a.State)
+			}
+		}
+		want := map[string]string{
+			"DiskFull/a": " resolved", "Slow/a": " resolved", "Gone/a": " ended", "Fuller/a": " firing", "Fuller/b": " firing",
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A longer for makes a firing alert pending again; when it ceases then, nobody
+// hears of it from the rules package, but the incident must not stay open.
+func TestAlertThatCeasesAfterALongerFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, diskRules)
+		s.hold(10*time.Minute, "acme", 95, disk...)
+		s.takeTold()
+		s.update(strings.Replace(diskRules, " for: 3m", " for: 1h", 1))
+		s.hold(5*time.Minute, "acme", 95, disk...)
+		if told := s.takeTold(); len(told) != 0 {
+			t.Errorf("told while pending: %+v", told)
+		}
+		s.hold(5*time.Minute, "acme", 50, disk...)
+		if told := s.takeTold(); len(told) != 1 || told[0].State != promrules.StateResolved {
+			t.Errorf("told: %+v", told)
+		}
+	})
+}
+
 func TestRefusedNoticesComeAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t, diskRules)

@@ -41,6 +41,7 @@ func (s *sender) do(ctx context.Context, client *http.Client, req *http.Request)
 	defer cancel()
 	defer s.begin(client, cancel)()
 
+	req.Header.Set("User-Agent", "watchkeeper") // not the library's Prometheus
 	s.metrics.posts.Inc()
 	resp, err := client.Do(req.WithContext(ctx))
 	if err != nil {
