@@ -61,16 +61,16 @@ and not collected.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			known, err := catalog.Load(files...)
 			if err != nil {
-				return usageError{err}
+				return err
 			}
 			for _, p := range products {
 				if !slices.Contains(known.Products(), p) {
-					return usagef("--product: the catalogue has no product %q; it has %s", p, strings.Join(known.Products(), ", "))
+					return fmt.Errorf("--product: the catalogue has no product %q; it has %s", p, strings.Join(known.Products(), ", "))
 				}
 			}
 			entries, err := catalogEntries(known, keyFiles)
 			if err != nil {
-				return usageError{err}
+				return err
 			}
 			entries = slices.DeleteFunc(entries, func(e catalogEntry) bool { return len(products) > 0 && !slices.Contains(products, e.Product) })
 			if f == "json" {

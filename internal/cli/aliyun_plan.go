@@ -37,13 +37,15 @@ func newAliyunPlan() *cobra.Command {
 		Long: `Prints the calls of every collector by round and by month of 30 days, pages included: metrics, lists of resources and their details,
 counters of databases and domains, events, backups, bills; the total against the account's calls_per_month (default: the free quota of
 1,000,000), and the calls per second. "2 (4 each 5th)" are the calls of a round, and of each fifth, which looks back further for late points.
-Exit code 1 when an account needs more than its quota; then the plan says what will be polled less often.
+When an account needs more than its quota the plan says what will be polled less often.
 
 How much there is comes from --resources, or with --live from the accounts themselves: that takes one round of calls, which count for
 the quota. --resources holds for the first region of every account; REGION/PRODUCT=N names another. Parts of products: rds-postgresql=N and
 the like say which engines there are (else all are MySQL), rds-readonly those without backups (none), mongodb-sharding (none), slb-prepaid
 (all), ecs-disks (two an instance), ecs-snapshots (seven a disk), ecs-events system events of 30 days (none). metric:NAME=N is how many series
-a metric has; otherwise a resource has one, and two for each further dimension (disk, listener, node).`,
+a metric has; otherwise a resource has one, and two for each further dimension (disk, listener, node).
+
+Exit codes: 0 within the quota, 1 over it, 2 it could not be told.`,
 		Example: `  watchkeeper aliyun plan --config watchkeeper.yml --resources ecs=200,rds=10,slb=12
   watchkeeper aliyun plan --config watchkeeper.yml --resources ecs=200,cn-beijing/ecs=40,metric:diskusage_utilization=650 --format json
   watchkeeper aliyun plan --config watchkeeper.yml --live --account main`,
@@ -63,17 +65,17 @@ a metric has; otherwise a resource has one, and two for each further dimension (
 func (f *planFlags) run(cmd *cobra.Command) error {
 	cfg, err := config.Load(f.config)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	accounts, err := app.AliyunAccounts(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	if f.account != "" {
 		accounts = slices.DeleteFunc(accounts, func(a *aliyun.Account) bool { return a.Name() != f.account })
 	}
 	if len(accounts) == 0 {
-		return usagef("%s has no Aliyun account %s", f.config, f.account)
+		return fmt.Errorf("%s has no Aliyun account %s", f.config, f.account)
 	}
 	sizes, err := f.sizes(cmd.Context(), accounts)
 	if err != nil {
@@ -81,7 +83,7 @@ func (f *planFlags) run(cmd *cobra.Command) error {
 	}
 	p, err := plan.New(accounts, sizes)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	p.Sort()
 	if f.format == "json" {
@@ -90,7 +92,7 @@ func (f *planFlags) run(cmd *cobra.Command) error {
 		err = printPlan(cmd.OutOrStdout(), p)
 	}
 	if err == nil && p.Over() {
-		err = fmt.Errorf("more calls than calls_per_month allows")
+		err = foundf("more calls than calls_per_month allows")
 	}
 	return err
 }
@@ -117,10 +119,10 @@ func (f *planFlags) sizes(ctx context.Context, accounts []*aliyun.Account) (plan
 	for region, texts := range byRegion {
 		used := func(a *aliyun.Account) bool { return slices.Contains(a.Config().Regions, region) }
 		if region != "" && !slices.ContainsFunc(accounts, used) {
-			return nil, usagef("--resources: no account has the region %q", region)
+			return nil, fmt.Errorf("--resources: no account has the region %q", region)
 		}
 		if sizes[region], err = plan.ParseSizes(texts, known.Products()); err != nil {
-			return nil, usagef("--resources: %w", err)
+			return nil, fmt.Errorf("--resources: %w", err)
 		}
 	}
 	first := map[string]string{}

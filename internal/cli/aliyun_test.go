@@ -42,7 +42,7 @@ func TestAliyunCatalog(t *testing.T) {
 	if code, out, _ := command("aliyun", "catalog", "--product", "cdn"); code != exitOK || !strings.Contains(out, "cdn-hit-ratio") {
 		t.Errorf("exit code %d:\n%s", code, out)
 	}
-	if code, _, errs := command("aliyun", "catalog", "--product", "wine"); code != exitUsage || !strings.Contains(errs, "wine") {
+	if code, _, errs := command("aliyun", "catalog", "--product", "wine"); code != exitFailed || !strings.Contains(errs, "wine") {
 		t.Errorf("an unknown product: exit code %d, %s", code, errs)
 	}
 }
@@ -74,28 +74,28 @@ func TestAliyunPlan(t *testing.T) {
 			t.Errorf("%s: %d calls for the databases", r.Region, r.Calls)
 		}
 	}
-	if large := planned("ecs=9000", exitFail); large.Totals[0].CountedCalls <= large.Totals[0].Limit || large.Totals[0].Cut == "none" {
+	if large := planned("ecs=9000", exitFound); large.Totals[0].CountedCalls <= large.Totals[0].Limit || large.Totals[0].Cut == "none" {
 		t.Errorf("9,000 instances: %+v", large.Totals[0])
 	}
 	code, out, errs := command("aliyun", "plan", "--config", file, "--resources", "ecs=9000")
-	if code != exitFail || !strings.Contains(out, "over the quota; what is cut: ") || !strings.Contains(errs, "calls_per_month") {
+	if code != exitFound || !strings.Contains(out, "over the quota; what is cut: ") || !strings.Contains(errs, "calls_per_month") {
 		t.Errorf("exit code %d, %s\n%s", code, errs, out)
 	}
 	for _, args := range [][]string{
 		{"--resources", "wine=3"}, {"--resources", "cn-nowhere/ecs=3"}, {"--resources", "ecs=some"}, {"--resources", "ecs=1", "--live"}, {"--account", "other"},
 	} {
-		if code, _, errs := command(append([]string{"aliyun", "plan", "--config", file}, args...)...); code != exitUsage {
+		if code, _, errs := command(append([]string{"aliyun", "plan", "--config", file}, args...)...); code != exitFailed {
 			t.Errorf("%v: exit code %d: %s", args, code, errs)
 		}
 	}
-	if code, _, errs := command("aliyun", "plan", "--config", file, "--live"); code != exitFail || !strings.Contains(errs, "DescribeMetricList") {
+	if code, _, errs := command("aliyun", "plan", "--config", file, "--live"); code != exitFailed || !strings.Contains(errs, "DescribeMetricList") {
 		t.Errorf("nobody answers: exit code %d: %s", code, errs)
 	}
 }
 
 func TestSimulatedProducts(t *testing.T) {
 	t.Parallel()
-	if code, _, errs := command("sim", "aliyun", "--products", "wine=3"); code != exitUsage || !strings.Contains(errs, "wine") {
+	if code, _, errs := command("sim", "aliyun", "--products", "wine=3"); code != exitFailed || !strings.Contains(errs, "wine") {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
 	if got := simHolds(5, map[string]int{"slb": 2, "rds": 3}); got != "5 ecs, 3 rds, 2 slb" {

@@ -51,8 +51,8 @@ with --dry-run, when the file has the customer already, or when CloudMonitor may
 The secret is read from a file, the environment or standard input, never from the command line.
 The configuration names the file or the variable; a secret from standard input is saved in a file.
 
-Exit codes: 0 added (or would be, with --dry-run), 1 the key is refused or of no use, 2 wrong usage
-or configuration.`,
+Exit codes: 0 added (or would be, with --dry-run), 1 the key is of no use, 2 wrong usage or
+configuration, or the account could not be asked.`,
 		Example: `  watchkeeper sim aliyun &
   echo testsecret | watchkeeper customer add acme --access-key-id testid --access-key-secret-stdin \
     --scheme http --endpoint 127.0.0.1:9374 --config watchkeeper.yml
@@ -96,19 +96,19 @@ func (f *customerFlags) accountConfig(in io.Reader) (cfg aliyun.AccountConfig, s
 	}
 	switch {
 	case f.ecsRole == "" && f.keyID == "":
-		return cfg, "", usagef("--access-key-id or --ecs-role is needed")
+		return cfg, "", fmt.Errorf("--access-key-id or --ecs-role is needed")
 	case f.saveSecret != "" && !f.secretStdin:
-		return cfg, "", usagef("--save-secret is for --access-key-secret-stdin")
+		return cfg, "", fmt.Errorf("--save-secret is for --access-key-secret-stdin")
 	case f.secretStdin:
 		if secret, err = readLine(in); err != nil {
-			return cfg, "", usagef("--access-key-secret-stdin: %w", err)
+			return cfg, "", fmt.Errorf("--access-key-secret-stdin: %w", err)
 		}
 		cfg.AccessKeySecret = aliyun.NewSecret(secret)
 	case f.ecsRole == "" && f.secretFile == "" && f.secretEnv == "":
-		return cfg, "", usagef("give the secret by --access-key-secret-file, --access-key-secret-env or --access-key-secret-stdin")
+		return cfg, "", fmt.Errorf("give the secret by --access-key-secret-file, --access-key-secret-env or --access-key-secret-stdin")
 	}
 	if err := (aliyun.Config{Accounts: []aliyun.AccountConfig{cfg}}).Validate(); err != nil {
-		return cfg, "", usageError{err}
+		return cfg, "", err
 	}
 	return cfg, secret, nil
 }

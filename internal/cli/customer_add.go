@@ -56,15 +56,15 @@ func addCustomer(cmd *cobra.Command, name string, f customerFlags) error {
 	}
 	text, err := os.ReadFile(f.config)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return usageError{err}
+		return err
 	}
 	// What is wrong with name or file is said before anything is asked.
 	if _, err := config.AddCustomer(f.config, text, bareCustomer(name)); err != nil {
-		return usageError{err}
+		return err
 	}
 	account, err := probingAccount(name, cfg)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	found, err := onboard.Examine(cmd.Context(), account.Client(), cfg.Regions[0], f.regions)
 	if err != nil {
@@ -88,9 +88,9 @@ func addCustomer(cmd *cobra.Command, name string, f customerFlags) error {
 	case err != nil:
 		return err
 	case !found.Metrics:
-		return errors.New("the key may not read CloudMonitor, so nothing could be watched; give it the policy above")
+		return foundf("the key may not read CloudMonitor, so nothing could be watched; give it the policy above")
 	case !usable:
-		return errors.New("no region with resources was found; name the regions with --regions if the key may not list resources")
+		return foundf("no region with resources was found; name the regions with --regions if the key may not list resources")
 	}
 	return nil
 }
@@ -134,7 +134,7 @@ func (r *customerReport) complete(name string, cfg aliyun.AccountConfig, f custo
 	}
 	added, err := config.AddCustomer(f.config, text, node)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	var entry bytes.Buffer
 	e := yaml.NewEncoder(&entry)

@@ -100,7 +100,7 @@ func TestCustomerAdd(t *testing.T) {
 		t.Errorf("check: %s", out)
 	}
 
-	if r = addFor(t, dir, endpoint); r.code != exitUsage || !strings.Contains(r.stderr, `customer "beta": there is such a customer already`) {
+	if r = addFor(t, dir, endpoint); r.code != exitFailed || !strings.Contains(r.stderr, `customer "beta": there is such a customer already`) {
 		t.Errorf("a second time: exit code %d: %s", r.code, r.stderr)
 	}
 }
@@ -134,14 +134,14 @@ func TestCustomerAddRefuses(t *testing.T) {
 		files, _ := os.ReadDir(dir)
 		return len(files) > 0
 	}
-	if r := addFor(t, dir, endpoint); r.code != exitFail || !strings.Contains(r.stdout, `"cms:QueryMetricList"`) || written() {
+	if r := addFor(t, dir, endpoint); r.code != exitFound || !strings.Contains(r.stdout, `"cms:QueryMetricList"`) || written() {
 		t.Errorf("without CloudMonitor: exit code %d: %s", r.code, r.stderr)
 	}
-	if r := addFor(t, dir, endpoint, "--access-key-id", "other"); r.code != exitFail || !strings.Contains(r.stderr, "no such AccessKey id") || written() {
+	if r := addFor(t, dir, endpoint, "--access-key-id", "other"); r.code != exitFailed || !strings.Contains(r.stderr, "no such AccessKey id") || written() {
 		t.Errorf("another key: exit code %d: %s", r.code, r.stderr)
 	}
 	for _, more := range [][]string{{"--access-key-secret-file", "x"}, {"--role-arn", "watch"}, {"--regions", "Hangzhou"}, {"--scheme", "ftp"}} {
-		if r := addFor(t, dir, endpoint, more...); r.code != exitUsage || written() {
+		if r := addFor(t, dir, endpoint, more...); r.code != exitFailed || written() {
 			t.Errorf("%v: exit code %d: %s", more, r.code, r.stderr)
 		}
 	}

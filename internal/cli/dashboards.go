@@ -60,13 +60,13 @@ called any number of times. The service account token comes from $` + grafanaTok
 			if tokenFile != "" {
 				b, err := os.ReadFile(tokenFile)
 				if err != nil {
-					return usagef("token: %w", err)
+					return fmt.Errorf("token: %w", err)
 				}
 				token = strings.TrimSpace(string(b))
 			}
 			cfg.Key = dashboards.Secret(token)
 			if err := cfg.Validate(); err != nil {
-				return usageError{err}
+				return err
 			}
 			done, err := dashboards.Publish(cmd.Context(), cfg)
 			if err != nil {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -18,8 +19,9 @@ func newDemo(version string) *cobra.Command {
 		Long: `Starts the server with a fresh data folder, a simulated cloud account that had a CPU breach a few minutes
 ago, a local web site, this host and a ticket system, imports last month's history, and prints what
 happens: samples per source, the alert with the contract's literal text, the incident and the samples that made it, the webhook,
-the availability report. It runs until Ctrl-C, or for the time given with --for: then the exit code is 1 unless
-everything was seen.`,
+the availability report. It runs until Ctrl-C, or for the time given with --for.
+
+Exit codes: 0 everything was seen, or it was stopped by hand, 1 with --for: not everything was seen, 2 it could not start.`,
 		Example: `  watchkeeper demo
   watchkeeper demo --for 40s --dir /var/tmp/watchkeeper-demo`,
 		Args: cobra.NoArgs,
@@ -27,15 +29,18 @@ everything was seen.`,
 			cfg.Colour = isTerminal(cmd.OutOrStdout()) && os.Getenv("NO_COLOR") == ""
 			if cfg.Dir != "" {
 				if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-					return usagef("--dir: %w", err)
+					return fmt.Errorf("--dir: %w", err)
 				}
 				if entries, err := os.ReadDir(cfg.Dir); err != nil || len(entries) > 0 {
-					return usagef("--dir %s: must be a new or empty folder", cfg.Dir)
+					return fmt.Errorf("--dir %s: must be a new or empty folder", cfg.Dir)
 				}
 			}
 			err := demo.Run(cmd.Context(), cfg, cmd.OutOrStdout())
-			if errors.Is(err, demo.ErrIncomplete) && cfg.For == 0 {
+			switch incomplete := errors.Is(err, demo.ErrIncomplete); {
+			case incomplete && cfg.For == 0:
 				return nil // stopped by hand
+			case incomplete:
+				return finding{err}
 			}
 			return err
 		},

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -35,14 +36,14 @@ Without a configuration it watches the host that it runs on.
 				return err
 			}
 			if err := limits.Validate(); err != nil {
-				return usagef("--%w", err)
+				return fmt.Errorf("--%w", err)
 			}
 			if !config.Loopback(listen) && !open {
-				return usagef("--listen: others can reach %s and the exporter asks nobody who he is; listen on loopback, or give --allow-unauthenticated", listen)
+				return fmt.Errorf("--listen: others can reach %s and the exporter asks nobody who he is; listen on loopback, or give --allow-unauthenticated", listen)
 			}
 			cfg, err := config.Load(file)
 			if err != nil {
-				return usageError{err}
+				return err
 			}
 			e, err := app.NewExporter(cfg, listen, limits, log)
 			if err != nil {

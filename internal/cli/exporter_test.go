@@ -101,7 +101,7 @@ func TestExporterUsage(t *testing.T) {
 		{[]string{"--config", "missing.yml"}, "missing.yml"},
 	} {
 		var stderr bytes.Buffer
-		if code := Run("test", append([]string{"exporter"}, test.args...), &stderr, &stderr); code != exitUsage || !strings.Contains(stderr.String(), test.want) {
+		if code := Run("test", append([]string{"exporter"}, test.args...), &stderr, &stderr); code != exitFailed || !strings.Contains(stderr.String(), test.want) {
 			t.Errorf("%v: exit code %d, %s; want %q", test.args, code, &stderr, test.want)
 		}
 	}

@@ -31,7 +31,7 @@ nothing is stored. FILE may be - for standard input.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := config.Load(file)
 			if err != nil {
-				return usageError{err}
+				return err
 			}
 			if data != "" {
 				cfg.DataDir = data
@@ -40,7 +40,7 @@ nothing is stored. FILE may be - for standard input.`,
 			if args[0] != "-" {
 				f, err := os.Open(args[0])
 				if err != nil {
-					return usagef("%w", err)
+					return fmt.Errorf("%w", err)
 				}
 				defer f.Close()
 				in = f

@@ -120,7 +120,7 @@ func newIncidentsShow() *cobra.Command {
 func parseID(s string) (int64, error) {
 	id, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || id < 1 {
-		return 0, usagef("incident id %q is no number above 0", s)
+		return 0, fmt.Errorf("incident id %q is no number above 0", s)
 	}
 	return id, nil
 }
@@ -128,6 +128,7 @@ func parseID(s string) (int64, error) {
 func printIncident(w io.Writer, d *incident.Detail) error {
 	fmt.Fprintf(w, "incident %d: %s, %s, %s\n", d.ID, d.Alert, d.State, d.Severity)
 	facts := [][]string{
+		{"  rule", d.RuleID},
 		{"  customer", d.Customer},
 		{"  identity", d.Identity.String()},
 		{"  summary", d.Annotations.Get("summary")},
@@ -140,9 +141,13 @@ func printIncident(w io.Writer, d *incident.Detail) error {
 	if err := table.Write(w, nil, facts); err != nil {
 		return err
 	}
-	fmt.Fprintln(w, "samples that made it:")
-	if err := table.Write(w, nil, sampleRows(d.Samples)); err != nil {
-		return err
+	if len(d.Samples) == 0 { // a Prometheus rule or an alert from outside: only a value is known
+		fmt.Fprintf(w, "value: %s\n", strconv.FormatFloat(float64(d.Value), 'g', 6, 64))
+	} else {
+		fmt.Fprintln(w, "samples that made it:")
+		if err := table.Write(w, nil, sampleRows(d.Samples)); err != nil {
+			return err
+		}
 	}
 	fmt.Fprintln(w, "events:")
 	var rows [][]string
@@ -185,7 +190,7 @@ func newIncidentsAck() *cobra.Command {
 			if who == "" {
 				u, err := user.Current()
 				if err != nil {
-					return usagef("--user is needed: %w", err)
+					return fmt.Errorf("--user is needed: %w", err)
 				}
 				who = u.Username
 			}

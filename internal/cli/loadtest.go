@@ -23,7 +23,7 @@ latencies and the receiver's CPU and memory. It writes to this machine only, unl
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg.Interval, cfg.Duration = model.Duration(interval), model.Duration(duration)
 			if err := cfg.Validate(); err != nil {
-				return usageError{err}
+				return err
 			}
 			r, err := loadtest.Run(cmd.Context(), cfg)
 			if err != nil {

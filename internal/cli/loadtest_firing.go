@@ -19,7 +19,7 @@ arrival if that is later) an alert is handed over, the CPU and the memory.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := cfg.Validate(); err != nil {
-				return usageError{err}
+				return err
 			}
 			r, err := rulebench.RunFiring(cmd.Context(), cfg, cmd.ErrOrStderr())
 			if err != nil {

@@ -19,7 +19,7 @@ the machine sets. Prints the CPU time per minute of data and per check, memory p
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := cfg.Validate(); err != nil {
-				return usageError{err}
+				return err
 			}
 			r, err := rulebench.Run(cmd.Context(), cfg, cmd.ErrOrStderr())
 			if err != nil {

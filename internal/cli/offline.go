@@ -20,7 +20,7 @@ import (
 func (s *dataSource) incidents(cmd *cobra.Command, q url.Values) (list api.IncidentList, err error) {
 	f, err := api.ParseIncidentFilter(q)
 	if err != nil {
-		return list, usageError{err}
+		return list, err
 	}
 	if s.data == "" {
 		cl, err := s.client()

@@ -124,7 +124,7 @@ func TestImportRefusesBadFiles(t *testing.T) {
 	} {
 		dir := folder(t, map[string]string{"history.om": test.text})
 		r := run(t, dir, "import", "history.om", "--data", "data")
-		if r.code != exitFail || !strings.Contains(r.stderr, test.says) {
+		if r.code != exitFailed || !strings.Contains(r.stderr, test.says) {
 			t.Errorf("%s: exit code %d: %q", test.name, r.code, r.stderr)
 		}
 		if blocks, _ := filepath.Glob(filepath.Join(dir, "data", "*", "01*")); len(blocks) > 0 {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -16,20 +17,16 @@ import (
 
 // Exit codes.
 const (
-	exitOK    = 0
-	exitFail  = 1 // the command ran and the answer is bad, or it failed
-	exitUsage = 2 // wrong flags, arguments or files
+	exitOK     = 0 // done, and nothing found
+	exitFound  = 1 // done, and the answer is bad
+	exitFailed = 2 // not done: wrong flags, files or configuration, nobody answers
 )
 
-// usageError is a wrong flag, argument or file: exit code 2.
-type usageError struct{ err error }
+// finding is a bad answer: the command did what it was asked for and found holes,
+// differences, mistakes, failures. Every other error means that it could not.
+type finding struct{ error }
 
-func (e usageError) Error() string { return e.err.Error() }
-func (e usageError) Unwrap() error { return e.err }
-
-func usagef(format string, args ...any) error {
-	return usageError{fmt.Errorf(format, args...)}
-}
+func foundf(format string, args ...any) error { return finding{fmt.Errorf(format, args...)} }
 
 // Run executes the command line and returns the exit code.
 func Run(version string, args []string, stdout, stderr io.Writer) int {
@@ -44,11 +41,11 @@ func Run(version string, args []string, stdout, stderr io.Writer) int {
 		return exitOK
 	}
 	fmt.Fprintln(stderr, "watchkeeper:", err)
-	var usage usageError
-	if errors.As(err, &usage) {
-		return exitUsage
+	var bad finding
+	if errors.As(err, &bad) {
+		return exitFound
 	}
-	return exitFail
+	return exitFailed
 }
 
 func newRoot(version string) *cobra.Command {
@@ -59,12 +56,14 @@ func newRoot(version string) *cobra.Command {
 against the service contract's alarm table, turns alerts into incidents, delivers
 notifications until they are accepted, and computes what was promised and what is owed.
 
-Exit codes: 0 done, 1 failed or the answer is bad, 2 wrong usage or configuration.`,
+Exit codes of every command: 0 done and nothing found; 1 done, and something was found: an error in
+a rule, a hole, a difference, a failed test; 2 not done: wrong flags, files or configuration, or a
+server that does not answer.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return hinted(cmd, err) })
 	root.AddCommand(
 		newServe(version),
 		newExporter(),
@@ -82,24 +81,38 @@ Exit codes: 0 done, 1 failed or the answer is bad, 2 wrong usage or configuratio
 		newVersion(version),
 	)
 	wrapArgs(root)
+	tellExitCodes(root)
 	return root
 }
 
-// wrapArgs makes wrong arguments of every command a usage error.
+// tellExitCodes adds to the help of each command that does not find anything how
+// it ends; the others say it themselves.
+func tellExitCodes(c *cobra.Command) {
+	for _, sub := range c.Commands() {
+		tellExitCodes(sub)
+	}
+	if c.Example == "" || strings.Contains(c.Long, "Exit codes: ") {
+		return
+	}
+	if c.Long == "" {
+		c.Long = c.Short + "."
+	}
+	c.Long += "\n\nExit codes: 0 done; 2 not done: wrong flags, files or configuration, or nobody answers."
+}
+
+// wrapArgs looks at arguments and flags before a command runs.
 func wrapArgs(c *cobra.Command) {
 	if check := c.Args; check != nil {
 		c.Args = func(cmd *cobra.Command, args []string) error {
-			err := check(cmd, args)
-			// Cobra looks at these two later, where their errors cannot be told
-			// from those of the command.
-			if err == nil {
-				err = cmd.ValidateRequiredFlags()
+			if err := check(cmd, args); err != nil {
+				return wrongArgs(cmd, args)
 			}
-			if err == nil {
-				err = cmd.ValidateFlagGroups()
+			// Cobra looks at these two later, and says it in its own words.
+			if err := cmd.ValidateRequiredFlags(); err != nil {
+				return wrongFlags(cmd, err)
 			}
-			if err != nil {
-				return usagef("%w; see '%s --help'", err, cmd.CommandPath())
+			if err := cmd.ValidateFlagGroups(); err != nil {
+				return wrongFlags(cmd, err)
 			}
 			return nil
 		}
@@ -107,7 +120,7 @@ func wrapArgs(c *cobra.Command) {
 	if c.HasSubCommands() && c.Run == nil && c.RunE == nil {
 		c.RunE = func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("unknown command %q for %q; see '%s --help'", args[0], cmd.CommandPath(), cmd.CommandPath())
+				return unknownCommand(cmd, args[0])
 			}
 			return cmd.Help()
 		}

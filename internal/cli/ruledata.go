@@ -3,11 +3,13 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/spf13/cobra"
 
 	"watchkeeper/internal/api"
@@ -15,6 +17,44 @@ import (
 	"watchkeeper/internal/storage"
 	"watchkeeper/ruleset"
 )
+
+// maxFile bounds a file of rules or a timeline script, in bytes; the parsers
+// refuse less.
+const maxFile = 64 << 20
+
+// readFile reads a file, but not one without end.
+func readFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("%s: larger than %d bytes", name, maxFile)
+	}
+	return text, err
+}
+
+// span is a flag that takes a length of time.
+type span struct{ model.Duration }
+
+func (s *span) Type() string { return "duration" }
+
+// Set reads Prometheus's form of durations.
+func (s *span) Set(text string) error {
+	d, err := model.ParseDuration(text)
+	if err != nil {
+		return errors.New("want a time span like 90d or 12h")
+	}
+	s.Duration = d
+	return nil
+}
+
+// customerFlag adds the flag that picks one customer.
+func customerFlag(c *cobra.Command, customer *string, usage string) {
+	c.Flags().StringVar(customer, "customer", "", usage)
+}
 
 // instant is a flag that takes a time in RFC 3339.
 type instant struct{ time.Time }
@@ -40,7 +80,7 @@ func (i *instant) Set(s string) (err error) {
 func (s *dataSource) withRuleTools(groups []ruleset.Group, fn func(tools api.RuleTools, newest time.Time) error) error {
 	return s.withStore(func(store *storage.Store) error {
 		newest := app.Newest(store)
-		tools := app.NewRuleTools(store, func() []ruleset.Group { return groups }, func() time.Time { return newest })
+		tools := app.NewRuleTools(store, func() []ruleset.Group { return groups }, nil, func() time.Time { return newest })
 		return fn(tools, newest)
 	})
 }
@@ -64,13 +104,13 @@ func (c *client) ask(ctx context.Context, path string, question any, w io.Writer
 func readRuleFiles(cmd *cobra.Command, names ...string) (files []api.RuleFile, groups []ruleset.Group, err error) {
 	plain := 0
 	for _, name := range names {
-		text, err := os.ReadFile(name)
+		text, err := readFile(name)
 		if err != nil {
-			return nil, nil, usagef("rules: %w", err)
+			return nil, nil, fmt.Errorf("rules: %w", err)
 		}
 		gs, err := ruleset.Parse(name, text)
 		if err != nil {
-			return nil, nil, usageError{err}
+			return nil, nil, err
 		}
 		for _, g := range gs {
 			for _, r := range g.Rules {

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
+	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/spf13/cobra"
 
 	"watchkeeper/internal/api"
@@ -31,16 +34,19 @@ type listedRule struct {
 	Literal     string `json:"contract_literal,omitempty"`
 	Deviation   string `json:"contract_deviation,omitempty"`
 	ID          string `json:"id"`
-	Alert       string `json:"alert"`
+	Alert       string `json:"alert,omitempty"`
+	Record      string `json:"record,omitempty"` // the series that a recording rule writes
 	Group       string `json:"group"`
 	Expr        string `json:"expr"`
 	Interval    string `json:"interval"`
-	Consecutive int    `json:"consecutive"`
+	Consecutive int    `json:"consecutive,omitempty"` // of a rule that counts checks
+	For         string `json:"for,omitempty"`         // of a Prometheus rule
 	Severity    string `json:"severity,omitempty"`
 	Mode        string `json:"mode"`
 	Reason      string `json:"reason,omitempty"`
 	Series      *int   `json:"series,omitempty"` // watched now; of a running server only
 	State       string `json:"state,omitempty"`
+	Error       string `json:"error,omitempty"` // why it could not be evaluated last
 }
 
 func newRulesList() *cobra.Command {
@@ -52,7 +58,8 @@ func newRulesList() *cobra.Command {
 		Short: "List the rules with their contract rows and the contract's own words",
 		Long: `Lists the rules of a configuration (default: the shipped packs). With --url it asks a
 running server, which also tells how many series each rule watches; with --data the folder of a
-stopped one, which holds the rules that were in force last.`,
+stopped one, which holds the rules that were in force last. Mode: streaming and evaluated rules
+count checks; plain ones are Prometheus's own and run as they do there.`,
 		Example: `  watchkeeper rules list
   watchkeeper rules list --url http://127.0.0.1:9370 --format json
   watchkeeper rules list --config watchkeeper.yml`,
@@ -112,11 +119,11 @@ func rulesOfStopped(data string) ([]api.RuleGroup, error) {
 func rulesIn(file string) ([]api.RuleGroup, error) {
 	cfg, err := config.Load(file)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, err
 	}
 	groups, err := app.RulesOf(cfg)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, err
 	}
 	return groups, nil
 }
@@ -129,8 +136,14 @@ func listRules(groups []api.RuleGroup, live bool) []listedRule {
 				Row: r.Row, Literal: r.Literal, Deviation: r.Deviation, ID: r.ID, Alert: r.Name, Group: g.Name, Expr: r.Query,
 				Interval: fmt.Sprintf("%gs", g.Interval), Consecutive: r.Consecutive, Severity: r.Labels.Get("severity"), Mode: r.Mode, Reason: r.Reason,
 			}
+			if r.Type == api.TypeRecording {
+				l.Alert, l.Record = "", r.Name
+			}
+			if r.Consecutive == 0 && r.Duration > 0 {
+				l.For = model.Duration(r.Duration * float64(time.Second)).String()
+			}
 			if live {
-				l.Series, l.State = &r.Series, r.State
+				l.Series, l.State, l.Error = r.Series, r.State, r.LastError
 			}
 			out = append(out, l)
 		}
@@ -151,15 +164,34 @@ func printRules(w io.Writer, rules []listedRule, live bool) error {
 			id += " *"
 			deviations++
 		}
-		row := []string{id, r.Severity, r.Literal, table.Shorten(r.Expr, 70), r.Mode}
+		condition := table.Shorten(r.Expr, 70)
+		if r.For != "" {
+			condition += " for " + r.For
+		}
+		row := []string{id, r.Severity, r.Literal, condition, r.Mode}
 		if live {
-			row = append(row, strconv.Itoa(*r.Series), r.State)
+			series := "" // nobody counts those of a Prometheus rule
+			if r.Series != nil {
+				series = strconv.Itoa(*r.Series)
+			}
+			state := r.State
+			if r.Error != "" {
+				state = strings.TrimSpace(state + " error")
+			}
+			row = append(row, series, state)
 		}
 		rows = append(rows, row)
 	}
 	if err := table.Write(w, header, rows); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "\n%d rules; * %d differ from the contract's literal text for a declared reason (--format json shows it)\n", len(rules), deviations)
+	for _, r := range rules {
+		if r.Error != "" {
+			if _, err := fmt.Fprintf(w, "\n%s: %s\n", r.ID, r.Error); err != nil {
+				return err
+			}
+		}
+	}
+	_, err := fmt.Fprintf(w, "\n%s; * %d differ from the contract's literal text for a declared reason (--format json shows it)\n", plural(len(rules), "rule"), deviations)
 	return err
 }

@@ -3,13 +3,14 @@ package cli
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"watchkeeper/exporters/aliyun/catalog"
+	"watchkeeper/internal/app"
+	"watchkeeper/internal/config"
 	"watchkeeper/internal/table"
 	"watchkeeper/ruleset"
 	"watchkeeper/ruleset/aliyunaccount"
@@ -29,7 +30,10 @@ func newRulesCheck() *cobra.Command {
 		Short: "Read rules for mistakes that parse",
 		Long: `Reads rule files, or the rules of a configuration (default: the shipped packs), for conditions that never or always
 hold, unknown metrics, units that do not go together, sources slower than the rule allows, rules that repeat or contradict
-one another, missing texts and labels. Exit code 1 when there is an error; warnings are for a person to judge.`,
+one another, missing texts and labels. Warnings are for a person to judge. With --config the intervals of its hosts, probes
+and servers count, too: a rule must get by with the longest.
+
+Exit codes: 0 no error, 1 errors, 2 rules or configuration could not be read.`,
 		Example: `  watchkeeper rules check
   watchkeeper rules check ecs.yml hosts.yml
   watchkeeper rules check --config watchkeeper.yml --format json`,
@@ -38,7 +42,11 @@ one another, missing texts and labels. Exit code 1 when there is an error; warni
 			if err != nil {
 				return err
 			}
-			cfg, err := lintConfig()
+			intervals, err := intervalsOf(file)
+			if err != nil {
+				return err
+			}
+			cfg, err := lintConfig(intervals)
 			if err != nil {
 				return err
 			}
@@ -49,13 +57,13 @@ one another, missing texts and labels. Exit code 1 when there is an error; warni
 				}
 				err = printJSON(cmd.OutOrStdout(), found)
 			} else {
-				err = printFindings(cmd.OutOrStdout(), found)
+				err = printFindings(cmd.OutOrStdout(), found, rulesOfGroups(groups))
 			}
 			if err != nil {
 				return err
 			}
 			if n := lint.Errors(found); n > 0 {
-				return fmt.Errorf("%s", plural(n, "error"))
+				return foundf("%s", plural(n, "error"))
 			}
 			return nil
 		},
@@ -69,13 +77,19 @@ one another, missing texts and labels. Exit code 1 when there is an error; warni
 func parseRuleFiles(names []string) ([]ruleset.Group, error) {
 	var groups []ruleset.Group
 	for _, name := range names {
-		text, err := os.ReadFile(name)
+		text, err := readFile(name)
 		if err != nil {
-			return nil, usagef("rules: %w", err)
+			return nil, fmt.Errorf("rules: %w", err)
 		}
 		gs, err := ruleset.Parse(name, text)
 		if err != nil {
-			return nil, usageError{err}
+			if _, other := config.Load(name); other == nil {
+				err = fmt.Errorf("%w; it is a configuration: give it by --config", err)
+			}
+			return nil, err
+		}
+		if len(gs) == 0 {
+			return nil, fmt.Errorf("rules: %s holds no rule group", name)
 		}
 		groups = append(groups, gs...)
 	}
@@ -85,9 +99,21 @@ func parseRuleFiles(names []string) ([]ruleset.Group, error) {
 // ownPrefix begins the names of this program's own metrics.
 const ownPrefix = "watchkeeper_"
 
-// lintConfig knows the metrics that collectors deliver and how often the cloud
-// has a point of each.
-func lintConfig() (lint.Config, error) {
+// intervalsOf tells the intervals of a configuration's collectors; nil without one.
+func intervalsOf(file string) (func(metric string) (time.Duration, bool), error) {
+	if file == "" {
+		return nil, nil
+	}
+	cfg, err := config.Load(file)
+	if err != nil {
+		return nil, err
+	}
+	return app.Intervals(cfg)
+}
+
+// lintConfig knows the metrics that collectors deliver, how often the cloud has a
+// point of each, and how often the other sources are read.
+func lintConfig(intervals func(metric string) (time.Duration, bool)) (lint.Config, error) {
 	cat, err := catalog.Load()
 	if err != nil {
 		return lint.Config{}, err
@@ -103,7 +129,13 @@ func lintConfig() (lint.Config, error) {
 		return lint.Config{}, err
 	}
 	return lint.Config{
-		Period: func(metric string) (time.Duration, bool) { d, ok := periods[metric]; return d, ok },
+		Period: func(metric string) (time.Duration, bool) {
+			d, ok := periods[metric]
+			if !ok && intervals != nil {
+				d, ok = intervals(metric)
+			}
+			return d, ok
+		},
 		Delivered: func(metric string) bool {
 			_, cloud := periods[metric]
 			_, policy := dbpolicy.Lookup(metric)
@@ -115,7 +147,14 @@ func lintConfig() (lint.Config, error) {
 	}, nil
 }
 
-func printFindings(w io.Writer, found []lint.Finding) error {
+func rulesOfGroups(groups []ruleset.Group) (n int) {
+	for _, g := range groups {
+		n += len(g.Rules)
+	}
+	return n
+}
+
+func printFindings(w io.Writer, found []lint.Finding, rules int) error {
 	warnings := len(found) - lint.Errors(found)
 	for _, f := range found {
 		if _, err := fmt.Fprintf(w, "%s:%d: %s: %s: %s (%s)\n", f.File, f.Line, f.Severity, f.Rule, table.Shorten(f.Message, 300), f.Code); err != nil {
@@ -127,6 +166,6 @@ func printFindings(w io.Writer, found []lint.Finding) error {
 			}
 		}
 	}
-	_, err := fmt.Fprintf(w, "%s, %s\n", plural(lint.Errors(found), "error"), plural(warnings, "warning"))
+	_, err := fmt.Fprintf(w, "%s: %s, %s\n", plural(rules, "rule"), plural(lint.Errors(found), "error"), plural(warnings, "warning"))
 	return err
 }

@@ -33,10 +33,12 @@ func newRulesCoverage() *cobra.Command {
 		Short: "Is every resource watched as the contract says?",
 		Long: `Lists the known resources with the contract rows of their product: watched, too sparse to fire, not applicable and
 why, overridden, or a hole; then what of the contract's entitlements is used. The table shows what is not simply watched;
---all shows everything, as JSON does. Exit code 1 when there is a hole.
+--all shows everything, as JSON does.
 
 A running server answers by the rules it runs; with --data they come from --config (default: the shipped packs) and
---overrides, and the time is that of the newest thing stored there.`,
+--overrides, and the time is that of the newest thing stored there.
+
+Exit codes: 0 no hole, 1 holes, 2 it could not be told.`,
 		Example: `  watchkeeper rules coverage
   watchkeeper rules coverage --all --url http://127.0.0.1:9370
   watchkeeper rules coverage --customer acme
@@ -47,7 +49,7 @@ A running server answers by the rules it runs; with --data they come from --conf
 	f.src.flags(c)
 	f.format.flag(c)
 	c.Flags().BoolVar(&f.all, "all", false, "show what is watched, too")
-	c.Flags().StringVar(&f.customer, "customer", "", "show this customer alone")
+	customerFlag(c, &f.customer, "show this customer alone")
 	c.Flags().StringVar(&f.config, "config", "", "with --data: the configuration whose rules and section rules.coverage count")
 	c.Flags().StringVar(&f.overrides, "overrides", "", "with --data: file of overrides")
 	return c
@@ -55,11 +57,14 @@ A running server answers by the rules it runs; with --data they come from --conf
 
 func (f *coverageFlags) run(cmd *cobra.Command) error {
 	if f.src.data == "" && (f.config != "" || f.overrides != "") {
-		return usagef("--config and --overrides need --data: a running server answers by the rules it runs")
+		return fmt.Errorf("--config and --overrides need --data: a running server answers by the rules it runs")
 	}
 	r, err := f.report(cmd)
 	if err != nil {
 		return err
+	}
+	if f.customer != "" && r.Resources == 0 {
+		return fmt.Errorf("no resource of the customer %q is known: mend the name, or look whether anything is delivered", f.customer)
 	}
 	if f.format == "json" {
 		err = printJSON(cmd.OutOrStdout(), r)
@@ -67,7 +72,7 @@ func (f *coverageFlags) run(cmd *cobra.Command) error {
 		err = printCoverage(cmd.OutOrStdout(), r, f.all)
 	}
 	if err == nil && r.Holes() > 0 {
-		err = fmt.Errorf("%s: a resource is not watched as the contract says", plural(r.Holes(), "hole"))
+		err = foundf("%s: a resource is not watched as the contract says", plural(r.Holes(), "hole"))
 	}
 	return err
 }
@@ -87,11 +92,11 @@ func (f *coverageFlags) report(cmd *cobra.Command) (r *coverage.Report, err erro
 	}
 	cfg, err := config.Load(f.config)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, err
 	}
 	groups, err := app.Rules(cfg)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, err
 	}
 	err = f.src.withStore(func(store *storage.Store) error {
 		now := app.Newest(store)

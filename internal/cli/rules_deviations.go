@@ -72,15 +72,15 @@ func withOverrides(groups []ruleset.Group, file string, now time.Time) ([]rulese
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, nil, usagef("overrides: %w", err)
+		return nil, nil, fmt.Errorf("overrides: %w", err)
 	}
 	os, err := override.Parse(file, text)
 	if err != nil {
-		return nil, nil, usageError{err}
+		return nil, nil, err
 	}
 	groups, applied, err := override.Apply(groups, os, now)
 	if err != nil {
-		return nil, nil, usageError{err}
+		return nil, nil, err
 	}
 	return groups, applied, nil
 }

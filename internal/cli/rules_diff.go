@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -20,20 +19,26 @@ func newRulesDiff() *cobra.Command {
 	var src dataSource
 	var f format
 	var until instant
-	since := model.Duration(90 * 24 * time.Hour)
+	var customer string
+	since := span{model.Duration(90 * 24 * time.Hour)}
 	c := &cobra.Command{
 		Use:   "diff OLD NEW",
 		Short: "What would have fired differently with other rules",
 		Long: `Judges the stored samples by two rule files and lists the alerts that only one of them raises and those that begin or end
 otherwise. Rules are told apart by their ids (contract row, else group/alert). Only settled checks count.
-Exit code 0 when both judge alike, 1 when they differ.`,
+
+Exit codes: 0 both judge alike, 1 they differ, 2 they could not be compared.`,
 		Example: `  watchkeeper rules diff ecs.yml ecs-new.yml --since 30d
-  watchkeeper rules diff ecs.yml ecs-new.yml --since 90d --data ./data --format json`,
+  watchkeeper rules diff ecs.yml ecs-new.yml --since 90d --data ./data --format json
+  watchkeeper rules diff ecs.yml ecs-new.yml --customer acme`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			d, err := diffRules(cmd, src, args[0], args[1], time.Duration(since), until.Time)
+			d, err := diffRules(cmd, src, args[0], args[1], time.Duration(since.Duration), api.DiffRequest{Until: until.Time, Customer: customer})
 			if err != nil {
 				return err
+			}
+			if !until.IsZero() && d.StoredSince.After(d.Until) {
+				return fmt.Errorf("nothing is stored of the time from %s to %s: samples begin at %s", d.Since.Format(time.RFC3339), d.Until.Format(time.RFC3339), d.StoredSince.Format(time.RFC3339))
 			}
 			if f == "json" {
 				err = printJSON(cmd.OutOrStdout(), d)
@@ -41,23 +46,23 @@ Exit code 0 when both judge alike, 1 when they differ.`,
 				err = printDifference(cmd.OutOrStdout(), d)
 			}
 			if err == nil && !d.Empty() {
-				err = errors.New("the rules judge differently")
+				err = foundf("the rules judge differently")
 			}
 			return err
 		},
 	}
 	src.flags(c)
 	f.flag(c)
+	customerFlag(c, &customer, "compare the alerts of this customer alone")
 	c.Flags().Var(&since, "since", "how far back, before --until")
 	c.Flags().Var(&until, "until", "end of the time compared; default: now, of a stopped server when it last stored something")
 	return c
 }
 
-func diffRules(cmd *cobra.Command, src dataSource, oldFile, newFile string, since time.Duration, until time.Time) (d replay.Difference, err error) {
+func diffRules(cmd *cobra.Command, src dataSource, oldFile, newFile string, since time.Duration, q api.DiffRequest) (d replay.Difference, err error) {
 	if since <= 0 {
-		return d, usagef("--since %s: must be more than 0", model.Duration(since))
+		return d, fmt.Errorf("--since %s: must be more than 0", model.Duration(since))
 	}
-	q := api.DiffRequest{Until: until}
 	if q.Old, _, err = readRuleFiles(cmd, oldFile); err != nil {
 		return d, err
 	}
@@ -111,6 +116,9 @@ func printDifference(w io.Writer, d replay.Difference) error {
 			return err
 		}
 		fmt.Fprintln(w)
+	}
+	if !d.StoredSince.IsZero() {
+		fmt.Fprintf(w, "samples are stored since %s; what was before could not be judged\n", d.StoredSince.Format(time.RFC3339))
 	}
 	_, err := fmt.Fprintf(w, "%s to %s: %d only old, %d only new, %d changed, %d the same\n",
 		d.Since.Format(time.RFC3339), d.Until.Format(time.RFC3339), len(d.OnlyOld), len(d.OnlyNew), len(d.Changed), d.Unchanged)

@@ -28,6 +28,8 @@ type explainFlags struct {
 	config string
 	at     instant
 	checks int
+
+	customer string
 }
 
 func newRulesExplain() *cobra.Command {
@@ -38,9 +40,11 @@ func newRulesExplain() *cobra.Command {
 		Long: `Judges the last checks of an alert again from the stored samples and says of each: the samples of its slot with their
 times (the latest of a series counts), the verdict, the run, the state, and what that did. ALERT is a rule's alert or id;
 the labels choose among its series. A sample that came after its check had settled is marked with its arrival.
-A server explains by the rules it runs; with --data they come from --rules or --config (default: the shipped packs).`,
+A server explains by the rules it runs; with --data they come from --rules or --config (default: the shipped packs).
+
+Exit codes: 0 explained, 2 there is no such alert, or the samples could not be read.`,
 		Example: `  watchkeeper rules explain 'ECSCPUUtilizationHigh{instance="i-2ze1"}'
-  watchkeeper rules explain 'ecs-cpu{customer="acme"}' --at 2026-03-01T10:05:00Z --checks 10 --format json
+  watchkeeper rules explain ecs-cpu --customer acme --at 2026-03-01T10:05:00Z --checks 10 --format json
   watchkeeper rules explain 'CPUHigh{instance="a"}' --data ./data --rules ecs.yml`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
@@ -49,6 +53,7 @@ A server explains by the rules it runs; with --data they come from --rules or --
 	f.format.flag(c)
 	c.Flags().Var(&f.at, "at", "the last check shown stands at or before this time; default: now")
 	c.Flags().IntVar(&f.checks, "checks", 20, "how many checks are shown")
+	customerFlag(c, &f.customer, "explain the alerts of this customer alone")
 	c.Flags().StringArrayVar(&f.rules, "rules", nil, "with --data: rule file; may be given several times")
 	c.Flags().StringVar(&f.config, "config", "", "with --data: the configuration whose rules judge; default: the shipped packs")
 	c.MarkFlagsMutuallyExclusive("rules", "config")
@@ -60,10 +65,13 @@ A server explains by the rules it runs; with --data they come from --rules or --
 
 func (f *explainFlags) run(cmd *cobra.Command, alert string) error {
 	if f.checks < 1 {
-		return usagef("--checks %d: must be at least 1", f.checks)
+		return fmt.Errorf("--checks %d: must be at least 1", f.checks)
 	}
 	if f.src.data == "" && (len(f.rules) > 0 || f.config != "") {
-		return usagef("--rules and --config need --data: a running server explains by the rules it runs")
+		return fmt.Errorf("--rules and --config need --data: a running server explains by the rules it runs")
+	}
+	if f.customer != "" {
+		alert = withLabel(alert, "customer", f.customer)
 	}
 	var out bytes.Buffer
 	if err := f.ask(cmd, alert, &out); err != nil {
@@ -77,6 +85,15 @@ func (f *explainFlags) run(cmd *cobra.Command, alert string) error {
 		return printJSON(cmd.OutOrStdout(), es)
 	}
 	return printExplanations(cmd.OutOrStdout(), es)
+}
+
+// withLabel adds a label to ALERT{labels}.
+func withLabel(alert, name, value string) string {
+	alert, rest, _ := strings.Cut(alert, "{")
+	if rest == "" {
+		rest = "}"
+	}
+	return fmt.Sprintf("%s{%s=%q,%s", alert, name, value, rest)
 }
 
 func (f *explainFlags) ask(cmd *cobra.Command, alert string, out *bytes.Buffer) error {
@@ -112,11 +129,11 @@ func (f *explainFlags) groups(cmd *cobra.Command) ([]ruleset.Group, error) {
 	}
 	cfg, err := config.Load(f.config)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, err
 	}
 	groups, err := app.Rules(cfg)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, err
 	}
 	return groups, nil
 }

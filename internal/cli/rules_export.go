@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"github.com/spf13/cobra"
 
 	"watchkeeper/internal/app"
@@ -23,7 +24,7 @@ checks; what is lost otherwise (late data, gaps, no-data) is said in the file. T
 		RunE: func(cmd *cobra.Command, files []string) error {
 			target, err := export.ParseTarget(to)
 			if err != nil {
-				return usagef("--to: %w", err)
+				return fmt.Errorf("--to: %w", err)
 			}
 			groups, err := groupsOf(cmd, file, files)
 			if err != nil {
@@ -42,17 +43,17 @@ checks; what is lost otherwise (late data, gaps, no-data) is said in the file. T
 func groupsOf(cmd *cobra.Command, configFile string, files []string) ([]ruleset.Group, error) {
 	if len(files) > 0 {
 		if configFile != "" {
-			return nil, usagef("rule files and --config: give one of them")
+			return nil, fmt.Errorf("rule files and --config: give one of them")
 		}
 		return parseRuleFiles(files)
 	}
 	cfg, err := config.Load(configFile)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, err
 	}
 	groups, err := app.Rules(cfg)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, err
 	}
 	return groups, nil
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ func TestRulesExport(t *testing.T) {
 		t.Error(out)
 	}
 	for _, args := range []string{"rules export", "rules export --to nagios", "rules export --to mimir nowhere.yml", "rules export --to mimir --config c.yml q.yml"} {
-		if r := run(t, dir, strings.Fields(args)...); r.code != exitUsage {
+		if r := run(t, dir, strings.Fields(args)...); r.code != exitFailed {
 			t.Errorf("%s: exit code %d: %s", args, r.code, r.stderr)
 		}
 	}
@@ -36,7 +37,18 @@ func TestRulesCheck(t *testing.T) {
 		// CloudMonitor has a point of this metric every five minutes, since no row needs it.
 		"slow.yml": "groups:\n- name: g\n  interval: 1m\n  rules:\n  - {alert: A, expr: aliyun_drds_threads > 100, consecutive: 2, labels: {severity: high}, annotations: {summary: s, runbook_url: u}}\n",
 	})
-	if out := ok(t, dir, "rules", "check"); out != "0 errors, 0 warnings\n" {
+	// A page that is looked at every five minutes never breaches three minutes in a row.
+	write(t, filepath.Join(dir, "seldom.yml"), `customers: [{name: acme, host: {interval: 1m}, probes: {targets: [{name: shop, url: "http://127.0.0.1/", interval: 5m}, {name: mail, tcp: "127.0.0.1:25"}]}}]
+`)
+	if r := run(t, dir, "rules", "check", "--config", "seldom.yml"); r.code != exitFound || !strings.Contains(r.stdout, "website-failed: probe_http_code has a sample every 5m; a run bridges 3m at most") || r.stderr != "watchkeeper: 1 error\n" {
+		t.Errorf("exit code %d: %s%s", r.code, r.stdout, r.stderr)
+	}
+	write(t, filepath.Join(dir, "often.yml"), `customers: [{name: acme, host: {interval: 1m}, probes: {targets: [{name: shop, url: "http://127.0.0.1/"}]}}]
+`)
+	if out := ok(t, dir, "rules", "check", "--config", "often.yml"); out != "90 rules: 0 errors, 0 warnings\n" {
+		t.Error(out)
+	}
+	if out := ok(t, dir, "rules", "check"); out != "90 rules: 0 errors, 0 warnings\n" {
 		t.Error(out)
 	}
 	if found := decoded[[]lint.Finding](t, dir, "rules", "check", "--format", "json"); len(found) != 0 {
@@ -45,11 +57,14 @@ func TestRulesCheck(t *testing.T) {
 	for file, says := range map[string]string{
 		"bad.yml": "bad.yml:5: error: g/A: host_cpu_used_percent > 100 never holds", "slow.yml": "slow.yml:5: error: g/A: aliyun_drds_threads has a sample every 5m",
 	} {
-		if r := run(t, dir, "rules", "check", file); r.code != exitFail || !strings.HasPrefix(r.stdout, says) || r.stderr != "watchkeeper: 1 error\n" {
+		if r := run(t, dir, "rules", "check", file); r.code != exitFound || !strings.HasPrefix(r.stdout, says) || r.stderr != "watchkeeper: 1 error\n" {
 			t.Errorf("%s: exit code %d: %s%s", file, r.code, r.stdout, r.stderr)
 		}
 	}
-	if r := run(t, dir, "rules", "check", "--config", "lit.yml"); r.code != exitFail || !strings.Contains(r.stdout, "mysql-replica-lag") || !strings.Contains(r.stdout, "(always-true)") {
+	if r := run(t, dir, "rules", "check", "lit.yml"); r.code != exitFailed || !strings.HasSuffix(r.stderr, "it is a configuration: give it by --config\n") {
+		t.Errorf("exit code %d: %s%s", r.code, r.stdout, r.stderr)
+	}
+	if r := run(t, dir, "rules", "check", "--config", "lit.yml"); r.code != exitFound || !strings.Contains(r.stdout, "mysql-replica-lag") || !strings.Contains(r.stdout, "(always-true)") {
 		t.Errorf("exit code %d: %s%s", r.code, r.stdout, r.stderr)
 	}
 }
@@ -85,7 +100,7 @@ func TestRulesDeviations(t *testing.T) {
 			}
 		}
 	}
-	if r := run(t, dir, "rules", "deviations", "--overrides", "bad.yml"); r.code != exitUsage || !strings.Contains(r.stderr, "bad.yml:1: overrides[0].nam") {
+	if r := run(t, dir, "rules", "deviations", "--overrides", "bad.yml"); r.code != exitFailed || !strings.Contains(r.stderr, "bad.yml:1: overrides[0].nam") {
 		t.Errorf("exit code %d: %s", r.code, r.stderr)
 	}
 }
@@ -104,7 +119,7 @@ func TestRulesCoverageOfAFolder(t *testing.T) {
 	dir := folder(t, map[string]string{"history.om": om.String() + "# EOF\n", "o.yml": fmt.Sprintf(overrideFile, "2100-01-01T00:00:00Z")})
 	ok(t, dir, "import", "history.om", "--data", "data", "--customer", "acme")
 	r := run(t, dir, "rules", "coverage", "--data", "data", "--overrides", "o.yml")
-	if r.code != exitFail || !strings.Contains(r.stderr, "2 holes") || !strings.Contains(r.stdout, "1 resource at ") {
+	if r.code != exitFound || !strings.Contains(r.stderr, "2 holes") || !strings.Contains(r.stdout, "1 resource at ") {
 		t.Errorf("exit code %d: %s%s", r.code, r.stdout, r.stderr)
 	}
 	for row, want := range map[string]string{"host-fs-5": "hole", "host-fs-10": "hole", "host-inode": "not_applicable", "host-memory-available": "overridden"} {
@@ -118,7 +133,7 @@ func TestRulesCoverageOfAFolder(t *testing.T) {
 			t.Errorf("row %s is not %s in\n%s", row, want, r.stdout)
 		}
 	}
-	if r := run(t, dir, "rules", "coverage", "--overrides", "o.yml"); r.code != exitUsage {
+	if r := run(t, dir, "rules", "coverage", "--overrides", "o.yml"); r.code != exitFailed {
 		t.Errorf("exit code %d: %s", r.code, r.stderr)
 	}
 }

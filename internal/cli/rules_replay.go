@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,6 +21,7 @@ type replayFlags struct {
 	rules           []string
 	samples         string
 	from, to, begin instant
+	customer        string
 	logs            logsFlag
 }
 
@@ -61,10 +63,13 @@ one delivery. The end of the file settles nothing more. Further lines, with "arr
 
 With --from and --to the input is what a server has stored: the settled lines of the checks after from, up to to, byte
 for byte those that the server's rule engine made of them. The live log is not to be had from stored samples, which have
-no arrivals.`,
+no arrivals.
+
+Exit codes: 0 replayed, whatever fired; 2 rules or samples could not be read.`,
 		Example: `  watchkeeper rules replay --rules ecs.yml --samples friday.jsonl
   watchkeeper rules replay --rules ecs.yml --samples - --log settled < friday.jsonl
-  watchkeeper rules replay --rules ecs.yml --from 2026-03-01T00:00:00Z --to 2026-03-02T00:00:00Z --data ./data`,
+  watchkeeper rules replay --rules ecs.yml --from 2026-03-01T00:00:00Z --to 2026-03-02T00:00:00Z --data ./data
+  watchkeeper rules replay --rules ecs.yml --from 2026-03-01T00:00:00Z --to 2026-03-02T00:00:00Z --customer acme`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
@@ -75,6 +80,7 @@ no arrivals.`,
 	c.Flags().Var(&f.to, "to", "checks up to this time")
 	c.Flags().Var(&f.begin, "begin", "with --from: build the state from here instead of from the first stored sample (faster, and exact unless an alert stood then)")
 	c.Flags().Var(&f.logs, "log", "live, settled or both")
+	customerFlag(c, &f.customer, "print the alerts of this customer alone")
 	_ = c.MarkFlagRequired("rules") // the flag exists
 	c.MarkFlagsRequiredTogether("from", "to")
 	c.MarkFlagsOneRequired("samples", "from")
@@ -89,16 +95,20 @@ func (f *replayFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	counting, _ := replay.Counting(groups)
+	if len(counting) == 0 {
+		return fmt.Errorf("--rules: %s hold no rule with the field consecutive, so nothing can be judged", strings.Join(f.rules, ", "))
+	}
 	if f.samples != "" {
-		return f.fromFile(cmd, groups)
+		return f.fromFile(cmd, counting)
 	}
 	if cmd.Flags().Changed("log") && f.logs != logsFlag(replay.LogsSettled) {
-		return usagef("--log %s: stored samples have no arrivals; only the settled log can be replayed from them", f.logs)
+		return fmt.Errorf("--log %s: stored samples have no arrivals; only the settled log can be replayed from them", f.logs)
 	}
 	if !f.from.Before(f.to.Time) {
-		return usagef("--from %s is not before --to %s", &f.from, &f.to)
+		return fmt.Errorf("--from %s is not before --to %s", &f.from, &f.to)
 	}
-	q := api.ReplayRequest{Rules: files, From: f.from.Time, To: f.to.Time, Begin: f.begin.Time}
+	q := api.ReplayRequest{Rules: files, From: f.from.Time, To: f.to.Time, Begin: f.begin.Time, Customer: f.customer}
 	if f.src.data == "" {
 		cl, err := f.src.client()
 		if err != nil {
@@ -111,20 +121,19 @@ func (f *replayFlags) run(cmd *cobra.Command) error {
 	})
 }
 
-func (f *replayFlags) fromFile(cmd *cobra.Command, groups []ruleset.Group) error {
+func (f *replayFlags) fromFile(cmd *cobra.Command, counting []ruleset.Group) error {
 	var in io.Reader = cmd.InOrStdin()
 	if f.samples != "-" {
 		file, err := os.Open(f.samples)
 		if err != nil {
-			return usagef("samples: %w", err)
+			return fmt.Errorf("samples: %w", err)
 		}
 		defer file.Close()
 		in = file
 	}
-	counting, _ := replay.Counting(groups)
 	p := newProgress(cmd.ErrOrStderr())
 	stats, err := replay.Samples(cmd.Context(), counting, bufio.NewReaderSize(in, 1<<20), cmd.OutOrStdout(), replay.Options{
-		Logs: replay.Logs(f.logs), Progress: func(n int) { p.print(fmt.Sprintf("%d lines", n)) },
+		Logs: replay.Logs(f.logs), Customer: f.customer, Progress: func(n int) { p.print(fmt.Sprintf("%d lines", n)) },
 		Load: func(name string) ([]ruleset.Group, error) {
 			_, groups, err := readRuleFiles(cmd, name)
 			counting, _ := replay.Counting(groups)

@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"watchkeeper/ruleset/contract"
 )
@@ -30,5 +33,27 @@ func TestRulesListOfThePacks(t *testing.T) {
 	text := ok(t, t.TempDir(), "rules", "list")
 	if n := strings.Count(text, "\n"); n < 92 || !strings.Contains(text, "ecs-cpu") || !strings.Contains(text, "90 rules;") {
 		t.Errorf("table of %d lines:\n%s", n, text)
+	}
+}
+
+// Prometheus's own rules are listed too, with what makes them fire.
+func TestRulesListOfPlainRules(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	config := filepath.Join(dir, "w.yml")
+	write(t, config, "rules: {packs: [], files: [r.yml]}\n")
+	write(t, filepath.Join(dir, "r.yml"), "groups: [{name: g, interval: 30s, rules: [{record: one, expr: vector(1)}, {alert: A, expr: one > 0, for: 5m, labels: {severity: high}}]}]")
+	want := []listedRule{
+		{ID: "g/one", Record: "one", Group: "g", Expr: "vector(1)", Interval: "30s", Mode: "plain"},
+		{ID: "g/A", Alert: "A", Group: "g", Expr: "one > 0", Interval: "30s", For: "5m", Severity: "high", Mode: "plain"},
+	}
+	if diff := cmp.Diff(want, decoded[[]listedRule](t, dir, "rules", "list", "--config", config, "--format", "json")); diff != "" {
+		t.Errorf("rules (-want +got):\n%s", diff)
+	}
+	if text := ok(t, dir, "rules", "list", "--config", config); !strings.Contains(text, "one > 0 for 5m") || !strings.Contains(text, "2 rules;") {
+		t.Errorf("table:\n%s", text)
+	}
+	if text := ok(t, dir, "check", "--config", config); !strings.Contains(text, "2 rules") {
+		t.Errorf("check: %s", text)
 	}
 }

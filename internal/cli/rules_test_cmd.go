@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +22,9 @@ func newRulesTest() *cobra.Command {
 		Use:   "test FILE…",
 		Short: "Run timeline scripts: samples in, expected alerts out",
 		Long: `Runs each script in a world of its own: rules, a timeline of samples, arrivals, outages and restarts, and
-what is expected of the live and the settled log. docs/rules.md describes the form. Exit code 1 when a script fails.`,
+what is expected of the live and the settled log. docs/rules.md describes the form.
+
+Exit codes: 0 all went as expected, 1 a script failed, 2 a script could not be read.`,
 		Example: `  watchkeeper rules test ruleset/testdata/three_breaches.txtar
   watchkeeper rules test --format json ruleset/testdata/*.txtar`,
 		Args: cobra.MinimumNArgs(1),
@@ -34,10 +34,10 @@ what is expected of the live and the settled log. docs/rules.md describes the fo
 			p := newProgress(cmd.ErrOrStderr())
 			for i, file := range args {
 				p.print(fmt.Sprintf("%d of %d", i+1, len(args)))
-				script, err := os.ReadFile(file)
+				script, err := readFile(file)
 				if err != nil {
 					p.end()
-					return usageError{err}
+					return err
 				}
 				r := testedTimeline{File: file, OK: true}
 				if err := ruleset.RunTimeline(cmd.Context(), file, script); err != nil {
@@ -51,7 +51,7 @@ what is expected of the live and the settled log. docs/rules.md describes the fo
 				return err
 			}
 			if failed > 0 {
-				return errors.New(plural(failed, "timeline") + " failed")
+				return foundf("%s failed", plural(failed, "timeline"))
 			}
 			return nil
 		},

@@ -33,7 +33,7 @@ it fully or not at all.`,
 			}
 			cfg, err := config.Load(file)
 			if err != nil {
-				return usageError{err}
+				return err
 			}
 			if dataDir != "" {
 				cfg.DataDir = dataDir
@@ -72,7 +72,7 @@ it fully or not at all.`,
 func newLogger(w io.Writer, level string) (*slog.Logger, error) {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, usagef("--log-level %q: want debug, info, warn or error", level)
+		return nil, fmt.Errorf("--log-level %q: want debug, info, warn or error", level)
 	}
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})), nil
 }
@@ -90,11 +90,11 @@ one line with file, line and path; the exit code is 2 then.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(file)
 			if err != nil {
-				return usageError{err}
+				return err
 			}
 			sum, err := app.Check(cfg, slog.New(slog.DiscardHandler))
 			if err != nil {
-				return usageError{err}
+				return err
 			}
 			name := file
 			if name == "" {

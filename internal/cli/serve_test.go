@@ -176,12 +176,12 @@ func TestSecondServerOnTheFolder(t *testing.T) {
 	dir, _ := pushed(t)
 	d := start(t, dir)
 	r := run(t, dir, "serve", "--config", "watchkeeper.yml")
-	if r.code != exitFail || !strings.Contains(r.stderr, fmt.Sprintf("in use by process %d", d.cmd.Process.Pid)) {
+	if r.code != exitFailed || !strings.Contains(r.stderr, fmt.Sprintf("in use by process %d", d.cmd.Process.Pid)) {
 		t.Errorf("exit code %d: %s", r.code, r.stderr)
 	}
 	// Commands that read the folder say whom to ask instead.
 	r = run(t, dir, "incidents", "list", "--data", "data")
-	if r.code != exitFail || !strings.Contains(r.stderr, "ask the running server with --url") {
+	if r.code != exitFailed || !strings.Contains(r.stderr, "ask the running server with --url") {
 		t.Errorf("exit code %d: %s", r.code, r.stderr)
 	}
 }
@@ -223,7 +223,7 @@ func TestIncidents(t *testing.T) {
 	if !strings.HasPrefix(out, "incident 1: already acknowledged by li.wei at ") || !strings.HasSuffix(out, "; noted\n") {
 		t.Errorf("the second ack printed %q", out)
 	}
-	if r := run(t, dir, "incidents", "ack", "1", "--user", "li\x1b[2J", "--url", d.url); r.code != exitFail || !strings.Contains(r.stderr, "control character") {
+	if r := run(t, dir, "incidents", "ack", "1", "--user", "li\x1b[2J", "--url", d.url); r.code != exitFailed || !strings.Contains(r.stderr, "control character") {
 		t.Errorf("ack by a control character: exit code %d: %s", r.code, r.stderr)
 	}
 	text := ok(t, dir, "incidents", "show", "1", "--url", d.url)
@@ -233,7 +233,7 @@ func TestIncidents(t *testing.T) {
 		}
 	}
 	shown := ok(t, dir, "incidents", "show", "2", "--url", d.url, "--format", "json")
-	if r := run(t, dir, "incidents", "show", "77", "--url", d.url); r.code != exitFail || !strings.Contains(r.stderr, "no incident 77") {
+	if r := run(t, dir, "incidents", "show", "77", "--url", d.url); r.code != exitFailed || !strings.Contains(r.stderr, "no incident 77") {
 		t.Errorf("show 77: exit code %d: %s", r.code, r.stderr)
 	}
 	liveRules := decoded[[]listedRule](t, dir, "rules", "list", "--url", d.url, "--format", "json")
@@ -248,7 +248,7 @@ func TestIncidents(t *testing.T) {
 	if diff := cmp.Diff(shown, ok(t, dir, "incidents", "show", "2", "--data", "data", "--format", "json")); diff != "" {
 		t.Errorf("server and folder differ (-server +folder):\n%s", diff)
 	}
-	if r := run(t, dir, "incidents", "show", "77", "--data", "data"); r.code != exitFail || !strings.Contains(r.stderr, "no incident 77") {
+	if r := run(t, dir, "incidents", "show", "77", "--data", "data"); r.code != exitFailed || !strings.Contains(r.stderr, "no incident 77") {
 		t.Errorf("show 77 of the folder: exit code %d: %s", r.code, r.stderr)
 	}
 	stoppedRules := decoded[[]listedRule](t, dir, "rules", "list", "--data", "data", "--format", "json")

@@ -42,7 +42,7 @@ with "scheme: http" and "endpoint: HOST:PORT".`,
 			}
 			s, err := aliyun.New(cfg)
 			if err != nil {
-				return usageError{err}
+				return err
 			}
 			l, err := net.Listen("tcp", listen)
 			if err != nil {
@@ -77,7 +77,7 @@ func simProducts(sizes map[string]int) (map[string]int, error) {
 	for name, n := range sizes {
 		namespace, ok := simNamespaces[name]
 		if !ok {
-			return nil, usagef("--products: no product %q; there are %s", name, strings.Join(simNames(), ", "))
+			return nil, fmt.Errorf("--products: no product %q; there are %s", name, strings.Join(simNames(), ", "))
 		}
 		out[namespace] = n
 	}

@@ -40,26 +40,26 @@ figure with its numerator and denominator.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			text, err := os.ReadFile(file)
 			if err != nil {
-				return usagef("contract: %w", err)
+				return fmt.Errorf("contract: %w", err)
 			}
 			contract, err := slo.Parse(file, text)
 			if err != nil {
-				return usageError{err}
+				return err
 			}
 			if src.data == "" {
 				return reportByServer(cmd, src, f, text, cycle)
 			}
 			cy, err := contract.ParseCycle(cycle)
 			if err != nil {
-				return usageError{err}
+				return err
 			}
 			cfg, err := config.Load(rules)
 			if err != nil {
-				return usageError{err}
+				return err
 			}
 			groups, err := app.Rules(cfg)
 			if err != nil {
-				return usageError{err}
+				return err
 			}
 			return src.withStore(func(store *storage.Store) error {
 				r, err := slo.Compute(cmd.Context(), contract, cy, app.NewVerdictReader(store, groups), time.Now())

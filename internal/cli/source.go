@@ -51,7 +51,7 @@ type client struct {
 func (s *dataSource) client() (*client, error) {
 	u, err := url.Parse(s.url)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, usagef("--url %q is not an http or https address", s.url)
+		return nil, fmt.Errorf("--url %q is not an http or https address", s.url)
 	}
 	return &client{base: strings.TrimRight(s.url, "/"), token: os.Getenv(tokenEnv), http: &http.Client{Timeout: 2 * time.Minute}}, nil
 }

@@ -11,6 +11,11 @@ import (
 // Every command explains itself with an example.
 func TestHelpHasExamples(t *testing.T) {
 	t.Parallel()
+	// These end with 1 when they find something, and say so.
+	finds := map[string]bool{
+		"watchkeeper rules check": true, "watchkeeper rules test": true, "watchkeeper rules diff": true, "watchkeeper rules coverage": true,
+		"watchkeeper aliyun plan": true, "watchkeeper customer add": true, "watchkeeper demo": true,
+	}
 	var visit func(c *cobra.Command)
 	visit = func(c *cobra.Command) {
 		for _, sub := range c.Commands() {
@@ -23,6 +28,12 @@ func TestHelpHasExamples(t *testing.T) {
 		var out, errs strings.Builder
 		if code := Run("test", args, &out, &errs); code != exitOK {
 			t.Errorf("%s: exit code %d: %s", c.CommandPath(), code, &errs)
+		}
+		if strings.Count(out.String(), "Exit codes: 0 ") != 1 {
+			t.Errorf("%s --help does not say how it ends:\n%s", c.CommandPath(), &out)
+		}
+		if finds[c.CommandPath()] != strings.Contains(out.String(), ", 1 ") {
+			t.Errorf("%s --help does not say when the exit code is 1:\n%s", c.CommandPath(), &out)
 		}
 		if !strings.Contains(out.String(), "Examples:\n  ") || !strings.Contains(out.String(), c.CommandPath()) {
 			t.Errorf("%s --help shows no example:\n%s", c.CommandPath(), &out)
@@ -40,6 +51,14 @@ func TestUsageErrors(t *testing.T) {
 		{"serve --log-level loud", "loud"},
 		{"serve --config nowhere.yml", "nowhere.yml"},
 		{"rules nonsense", "nonsense"},
+		{"rules chek", "did you mean check?"},
+		{"rules list more", `watchkeeper rules list takes no arguments, not ["more"]; see 'watchkeeper rules list --help'`},
+		{"rules explain", "watchkeeper rules explain takes ALERT{labels}, not []; see"},
+		{"rules diff one.yml", `takes OLD NEW, not ["one.yml"]`},
+		{"rules diff a b --since 3", "want a time span like 90d or 12h"},
+		{"rules coverage --url http://127.0.0.1:1 --data x", "--data and --url: give one of them; see"},
+		{"rules export", "want prometheus, vmalert or mimir"},
+		{"rules check --config c.yml r.yml", "give one of them"},
 		{"rules list --format xml", "table or json"},
 		{"rules list --url http://127.0.0.1:1 --data x", "url"},
 		{"incidents show first", `"first"`},
@@ -52,8 +71,8 @@ func TestUsageErrors(t *testing.T) {
 	} {
 		var out, errs strings.Builder
 		code := Run("test", strings.Fields(test.args), &out, &errs)
-		if code != exitUsage {
-			t.Errorf("%s: exit code %d, want %d", test.args, code, exitUsage)
+		if code != exitFailed {
+			t.Errorf("%s: exit code %d, want %d", test.args, code, exitFailed)
 		}
 		if msg := errs.String(); !strings.HasPrefix(msg, "watchkeeper: ") || strings.Count(msg, "\n") != 1 || !strings.Contains(msg, test.says) {
 			t.Errorf("%s: %q, want one line that says %q", test.args, msg, test.says)
@@ -61,18 +80,31 @@ func TestUsageErrors(t *testing.T) {
 	}
 }
 
-// A command that ran and failed ends with 1.
+// A command that could not do what it was asked for ends with 2.
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ args, says string }{
 		{"incidents list --url http://127.0.0.1:1", "no answer from http://127.0.0.1:1"},
 		{"rules list --url http://127.0.0.1:1", "is 'watchkeeper serve' running there?"},
+		{"rules coverage --url http://127.0.0.1:1", "is 'watchkeeper serve' running there?"},
+		{"rules explain CPUHigh --url http://127.0.0.1:1", "is 'watchkeeper serve' running there?"},
+		{"rules coverage --data nowhere", "nowhere"},
+		{"rules explain CPUHigh --data nowhere", "nowhere"},
+		{"rules check nowhere.yml", "nowhere.yml"},
+		{"rules check --config nowhere.yml", "nowhere.yml"},
+		{"rules check .", "is a directory"},
+		{"rules check /dev/null", "/dev/null holds no rule group"},
+		{"rules check /dev/zero", "larger than 67108864 bytes"},
+		{"rules test /dev/zero", "larger than 67108864 bytes"},
+		{"rules test nowhere.txtar", "nowhere.txtar"},
+		{"rules diff nowhere.yml nowhere.yml", "nowhere.yml"},
+		{"rules deviations --overrides nowhere.yml", "nowhere.yml"},
 		{"incidents list --data nowhere", "nowhere"},
 		{"loadtest --to http://192.0.2.1/api/v1/write", "192.0.2.1"},
 	} {
 		var out, errs strings.Builder
-		if code := Run("test", strings.Fields(test.args), &out, &errs); code != exitFail || !strings.Contains(errs.String(), test.says) {
-			t.Errorf("%s: exit code %d, %q; want %d and %q", test.args, code, &errs, exitFail, test.says)
+		if code := Run("test", strings.Fields(test.args), &out, &errs); code != exitFailed || !strings.Contains(errs.String(), test.says) {
+			t.Errorf("%s: exit code %d, %q; want %d and %q", test.args, code, &errs, exitFailed, test.says)
 		}
 	}
 }
@@ -104,8 +136,8 @@ func TestCheck(t *testing.T) {
 			}
 			continue
 		}
-		if msg := errs.String(); code != exitUsage || strings.Count(msg, "\n") != 1 || !strings.Contains(msg, test.says) {
-			t.Errorf("%s: exit code %d, %q; want %d and one line with %q", test.name, code, msg, exitUsage, test.says)
+		if msg := errs.String(); code != exitFailed || strings.Count(msg, "\n") != 1 || !strings.Contains(msg, test.says) {
+			t.Errorf("%s: exit code %d, %q; want %d and one line with %q", test.name, code, msg, exitFailed, test.says)
 		}
 	}
 }
@@ -115,7 +147,7 @@ func TestServeRefusesWrongConfiguration(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, map[string]string{"watchkeeper.yml": "data_dir: data\nnonsense: 1\n"})
 	r := run(t, dir, "serve", "--config", "watchkeeper.yml")
-	if r.code != exitUsage || !strings.Contains(r.stderr, "watchkeeper.yml:2: nonsense") || strings.Count(r.stderr, "\n") != 1 {
+	if r.code != exitFailed || !strings.Contains(r.stderr, "watchkeeper.yml:2: nonsense") || strings.Count(r.stderr, "\n") != 1 {
 		t.Errorf("exit code %d: %q", r.code, r.stderr)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "data")); left != nil {

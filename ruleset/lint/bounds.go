@@ -8,7 +8,12 @@ import (
 	"watchkeeper/ruleset/contract"
 )
 
-var notNegative = interval{lo: 0, hi: math.Inf(1)}
+// What a metric is declared to be is finite; what is computed of it need not be.
+var (
+	notNegative = interval{lo: 0, hi: math.Inf(1)}
+	size        = interval{lo: 0, hi: math.Inf(1), hiOpen: true}
+	finite      = interval{lo: math.Inf(-1), loOpen: true, hi: math.Inf(1), hiOpen: true}
+)
 
 // bounds says between which values an expression's results lie, by what is
 // declared of its metrics.
@@ -25,7 +30,7 @@ func bounds(e parser.Expr) interval {
 	case *parser.UnaryExpr:
 		b := bounds(e.Expr)
 		if e.Op == parser.SUB {
-			return interval{lo: -b.hi, hi: -b.lo}
+			return interval{lo: -b.hi, loOpen: b.hiOpen, hi: -b.lo, hiOpen: b.loOpen}
 		}
 		return b
 	case *parser.BinaryExpr:
@@ -43,12 +48,14 @@ func bounds(e parser.Expr) interval {
 func domain(metric string) interval {
 	m, ok := contract.LookupMetric(metric)
 	switch {
-	case !ok || m.Unit == "state" || m.Unit == "start type":
+	case !ok:
 		return everything
+	case m.Unit == "state" || m.Unit == "start type":
+		return finite
 	case m.Unit == "percent":
 		return interval{lo: 0, hi: 100}
 	}
-	return notNegative
+	return size
 }
 
 func binaryBounds(e *parser.BinaryExpr) interval {
@@ -66,7 +73,10 @@ func binaryBounds(e *parser.BinaryExpr) interval {
 		}
 		return l
 	}
-	return arithmeticBounds(e.Op, l, r)
+	if b := arithmeticBounds(e.Op, l, r); b.lo <= b.hi {
+		return b
+	}
+	return everything // Inf - Inf, and the like
 }
 
 func arithmeticBounds(op parser.ItemType, l, r interval) interval {

@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"math"
 	"slices"
 
 	"github.com/prometheus/common/model"
@@ -69,9 +70,30 @@ func constant(e parser.Expr) (float64, bool) {
 			return l * r, true
 		case parser.DIV:
 			return l / r, true
+		case parser.MOD:
+			return math.Mod(l, r), true
+		case parser.POW:
+			return math.Pow(l, r), true
 		}
 	}
 	return 0, false
+}
+
+// isNaN says whether an expression is NaN whatever the samples: arithmetic with NaN.
+func isNaN(e parser.Expr) bool {
+	if v, ok := constant(e); ok {
+		return math.IsNaN(v)
+	}
+	switch e := unparen(e).(type) {
+	case *parser.UnaryExpr:
+		return isNaN(e.Expr)
+	case *parser.BinaryExpr:
+		switch e.Op {
+		case parser.ADD, parser.SUB, parser.MUL, parser.DIV, parser.MOD:
+			return isNaN(e.LHS) || isNaN(e.RHS)
+		}
+	}
+	return false
 }
 
 // comparison is an expression compared with a number: term op value.
@@ -88,7 +110,15 @@ var flipped = map[parser.ItemType]parser.ItemType{
 // comparisonOf reads a filtering comparison with a number, both ways round.
 func comparisonOf(e parser.Expr) (comparison, bool) {
 	b, ok := unparen(e).(*parser.BinaryExpr)
-	if !ok || !b.Op.IsComparisonOperator() || b.ReturnBool {
+	if !ok || b.ReturnBool {
+		return comparison{}, false
+	}
+	return comparisonWith(b)
+}
+
+// comparisonWith reads any comparison with a number, both ways round.
+func comparisonWith(b *parser.BinaryExpr) (comparison, bool) {
+	if !b.Op.IsComparisonOperator() {
 		return comparison{}, false
 	}
 	if v, ok := constant(b.RHS); ok {

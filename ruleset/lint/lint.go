@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/util/strutil"
 
 	"watchkeeper/ruleset"
 	"watchkeeper/ruleset/contract"
@@ -109,6 +110,10 @@ type checker struct {
 type read struct {
 	rule *ruleset.Rule
 	cond condition
+
+	place   int    // among all rules; this and the next are set by pairs
+	kind    string // what two rules must share to be compared
+	urgency int    // index in severities; -1: it is none of them
 }
 
 func (c *checker) add(r *ruleset.Rule, s Severity, code, fix, format string, args ...any) {
@@ -150,11 +155,30 @@ func (c *checker) metrics(r *ruleset.Rule, e parser.Expr) {
 			continue
 		}
 		severity, fix := Warning, "check the spelling, if it is not a metric of your own"
+		if near := nearest(name); near != "" {
+			fix = fmt.Sprintf("%s is delivered: check the spelling, if it is not a metric of your own", near)
+		}
 		if c.cfg.Shipped != nil && c.cfg.Shipped(r.File) {
 			severity, fix = Error, "declare it with the contract's metrics"
 		}
 		c.add(r, severity, CodeUnknownMetric, fix, "nothing here delivers the metric %q", name)
 	}
+}
+
+// nearest is the declared metric whose name is most like another name; empty when
+// none is much like it.
+func nearest(name string) (near string) {
+	like := strutil.NewJaroWinklerMatcher(name)
+	best := 0.95
+	for _, m := range contract.Metrics() {
+		if d := len(m.Name) - len(name); d < -2 || d > 2 {
+			continue // a slip of the pen is shorter
+		}
+		if score := like.Score(m.Name); score > best {
+			near, best = m.Name, score
+		}
+	}
+	return near
 }
 
 // severities from the least to the most urgent.

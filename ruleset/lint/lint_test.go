@@ -2,6 +2,7 @@ package lint
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -65,6 +66,49 @@ func TestExpressions(t *testing.T) {
 	f("host_load5 >= 5 or host_load5 < 6", "error always-true")
 	f("host_load5 > 6 or host_load5 < 5")
 	f("host_load5 == 5 and host_load5 != 5", "error impossible")
+	f("host_load5 > NaN", "error impossible")
+	f("NaN <= host_load5", "error impossible")
+	f("host_load5 == NaN", "error impossible")
+	f("host_load5 > 0/0", "error impossible")
+	f("host_load5 != NaN", "error always-true")
+	f("host_load5 > NaN or host_load5 > 5", "error impossible")
+	f("host_load5 > 3 unless host_load5 > NaN", "error impossible")
+	f("host_load5 > 3 and host_load5 != NaN", "error always-true")
+	f("host_load5 * NaN > 5", "error impossible")
+	f("(host_load5 + NaN) / 2 != 5", "error always-true")
+	f("sum by (customer) (host_load5 > bool NaN) >= 2", "error impossible")
+	f("sum by (customer) (host_cpu_used_percent <= bool 100) >= 2", "error always-true")
+	f("sum by (customer) (host_cpu_used_percent > bool 90) >= 2")
+	f("(host_load5 > bool 5) == 2", "error impossible")
+	f("host_load5 > Inf", "error impossible")
+	f("host_load5 >= Inf", "error impossible")
+	f("host_load5 == Inf", "error impossible")
+	f("host_load5 == -Inf", "error impossible")
+	f("host_load5 < -Inf", "error impossible")
+	f("host_load5 < Inf", "error always-true")
+	f("host_load5 <= +Inf", "error always-true")
+	f("host_load5 != Inf", "error always-true")
+	f("host_load5 > -Inf", "error always-true")
+	f("-host_load5 > -Inf", "error always-true")
+	f("host_load5 > 1/0", "error impossible")
+	f("host_load5 + Inf < 5", "error impossible")
+	f("host_uptime_seconds - Inf < 5")
+	f("host_load5 / host_load1 < Inf") // division by 0
+	f("host_load5 / host_load1 == Inf")
+	f("host_load5 / host_load1 > Inf", "error impossible")
+	f("no_such_thing < Inf", "warning unknown-metric") // whether its values are finite is not known
+	f("no_such_thing >= Inf", "warning unknown-metric")
+	f("no_such_thing != -Inf", "warning unknown-metric")
+	f("no_such_thing > Inf", "error impossible", "warning unknown-metric")
+	f("no_such_thing >= -Inf", "error always-true", "warning unknown-metric")
+	f("no_such_thing > NaN", "error impossible", "warning unknown-metric")
+	f("aliyun_elasticsearch_snapshot_status > -Inf", "error always-true")
+	f("host_cpu_used_percent > 2^7", "error impossible")
+	f("host_load5 > host_load5", "error impossible")
+	f("host_load5 != (host_load5)", "error impossible") // NaN counts as missing
+	f("host_load5 >= host_load5", "error always-true")
+	f("host_load5 > host_load5 offset 1h")
+	f("host_load5 > on (customer, instance) host_load5")
 	f("no_such_thing > 5", "warning unknown-metric")
 	f("host_memory_used_bytes > host_memory_used_percent", "error unit-mismatch")
 	f("host_memory_used_bytes - host_memory_used_percent > 5", "error unit-mismatch")
@@ -80,6 +124,24 @@ func TestExpressions(t *testing.T) {
 	f("host_processes > 5 unless on (instance) host_ecs_info")
 	f(`absent(host_info{customer="a"})`, "warning no-good-reading")
 	f("absent(host_info)", "error customer-lost", "warning no-good-reading")
+}
+
+// Rules of Prometheus's own meaning see NaN: x != x finds it.
+func TestNaNOfAPlainRule(t *testing.T) {
+	f := func(expr string, want ...string) {
+		t.Helper()
+		got := Check(Config{}, parse(t, "own.yml", strings.Replace(fmt.Sprintf(whole, 0, expr, "high"), "consecutive: 3", "for: 3m", 1)))
+		if d := cmp.Diff(want, codes(got)); d != "" {
+			t.Errorf("%s: (-want +got)\n%s", expr, d)
+		}
+		if len(got) > 0 && !strings.Contains(got[0].Fix, "x != x") {
+			t.Errorf("%s: %+v", expr, got[0])
+		}
+	}
+	f("host_load5 != host_load5")
+	f("host_load5 == host_load5")
+	f("host_load5 == NaN", "error impossible")
+	f("host_load5 != NaN", "error always-true")
 }
 
 func TestTexts(t *testing.T) {
@@ -161,6 +223,20 @@ func TestLiteralReplicaLagIsAlwaysTrue(t *testing.T) {
 	}
 }
 
+func TestUnknownMetricNamesANearOne(t *testing.T) {
+	f := func(metric, want string) {
+		t.Helper()
+		got := Check(Config{}, parse(t, "own.yml", fmt.Sprintf(whole, 0, metric+" > 5", "high")))
+		if len(got) != 1 || got[0].Code != CodeUnknownMetric || !strings.HasPrefix(got[0].Fix, want) {
+			t.Errorf("%s: %+v, want %q", metric, got, want)
+		}
+	}
+	f("host_cpu_used_procent", "host_cpu_used_percent is delivered: ")
+	f("host_laod5", "host_load5 is delivered: ")
+	f("queue_length", "check the spelling")
+	f("shop_orders_total", "check the spelling")
+}
+
 func TestUnknownMetricOfAShippedFileIsAnError(t *testing.T) {
 	gs := parse(t, "contract/x.yml", fmt.Sprintf(whole, 0, "aliyun_x > 5", "high"))
 	cfg := Config{Shipped: func(f string) bool { return strings.HasPrefix(f, "contract/") }}
@@ -176,26 +252,48 @@ func TestUnknownMetricOfAShippedFileIsAnError(t *testing.T) {
 // A set and its complement share no number and leave none out.
 func TestSetAlgebra(t *testing.T) {
 	ops := []parser.ItemType{parser.LSS, parser.LTE, parser.GTR, parser.GTE, parser.EQLC, parser.NEQ}
+	constants := []float64{math.Inf(-1), -2, -1, 0, math.Copysign(0, -1), 1, 2, math.Inf(1), math.NaN()}
+	samples := []float64{math.Inf(-1), -2.5, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 2.5, math.Inf(1)}
 	holds := func(s set, v float64) bool {
 		return slices.ContainsFunc(s, func(i interval) bool { return !i.intersect(interval{lo: v, hi: v}).empty() })
 	}
 	compare := func(op parser.ItemType, v, c float64) bool {
 		return map[parser.ItemType]bool{parser.LSS: v < c, parser.LTE: v <= c, parser.GTR: v > c, parser.GTE: v >= c, parser.EQLC: v == c, parser.NEQ: v != c}[op]
 	}
+	type comparison struct {
+		op parser.ItemType
+		c  float64
+	}
+	// draw returns values that all of some comparisons let pass.
+	draw := func(t *rapid.T, name string) ([]comparison, set) {
+		var cs []comparison
+		s := set{everything}
+		for range rapid.IntRange(1, 3).Draw(t, "comparisons of "+name) {
+			c := comparison{rapid.SampledFrom(ops).Draw(t, "op"), rapid.SampledFrom(constants).Draw(t, "constant")}
+			cs, s = append(cs, c), s.intersect(values(c.op, c.c))
+		}
+		return cs, s
+	}
+	passes := func(cs []comparison, v float64) bool {
+		return !slices.ContainsFunc(cs, func(c comparison) bool { return !compare(c.op, v, c.c) })
+	}
 	rapid.Check(t, func(t *rapid.T) {
-		opA, opB := rapid.SampledFrom(ops).Draw(t, "a"), rapid.SampledFrom(ops).Draw(t, "b")
-		a, b := float64(rapid.IntRange(-2, 2).Draw(t, "of a")), float64(rapid.IntRange(-2, 2).Draw(t, "of b"))
-		both, without := values(opA, a).intersect(values(opB, b)), values(opA, a).complement()
+		a, setA := draw(t, "a")
+		b, setB := draw(t, "b")
+		both, without := setA.intersect(setB), setA.complement()
 		within := true
-		for v := -3.0; v <= 3; v += 0.5 {
-			inA, inB := compare(opA, v, a), compare(opB, v, b)
-			if holds(both, v) != (inA && inB) || holds(without, v) == inA {
-				t.Fatalf("x %s %g, x %s %g at %g: both %v, without %v", opA, a, opB, b, v, both, without)
+		for _, v := range samples {
+			inA, inB := passes(a, v), passes(b, v)
+			if holds(setA, v) != inA || holds(both, v) != (inA && inB) || holds(without, v) == inA {
+				t.Fatalf("%v, %v at %g: %v, both %v, without %v", a, b, v, setA, both, without)
 			}
 			within = within && (!inA || inB)
 		}
-		if got := values(opA, a).within(values(opB, b)); got != within {
-			t.Fatalf("x %s %g within x %s %g: %v", opA, a, opB, b, got)
+		if got := setA.within(setB); got != within {
+			t.Fatalf("%v within %v: %v", setA, setB, got)
+		}
+		if same := fmt.Sprint(setA) == fmt.Sprint(setB); same != (setA.within(setB) && setB.within(setA)) {
+			t.Fatalf("%v and %v have one text: %v", setA, setB, same)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package lint
 
 import (
 	"math"
+	"slices"
 
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -27,13 +28,22 @@ func (i interval) intersect(j interval) interval {
 	return out
 }
 
-// set is a union of intervals.
+// set is a union of intervals, none of them empty.
 type set []interval
 
 var everything = interval{lo: math.Inf(-1), hi: math.Inf(1)}
 
-// values is what an operator lets pass.
+// values is what an operator lets pass. NaN is no number: nothing is equal to it,
+// less or greater, and everything is different.
 func values(op parser.ItemType, v float64) set {
+	switch {
+	case math.IsNaN(v) && op == parser.NEQ:
+		return set{everything}
+	case math.IsNaN(v):
+		return nil
+	case v == 0:
+		v = 0 // and not -0
+	}
 	below := interval{lo: math.Inf(-1), hi: v}
 	above := interval{lo: v, hi: math.Inf(1)}
 	switch op {
@@ -47,11 +57,11 @@ func values(op parser.ItemType, v float64) set {
 	below.hiOpen, above.loOpen = true, true
 	switch op {
 	case parser.LSS:
-		return set{below}
+		return set{below}.intersect(set{everything})
 	case parser.GTR:
-		return set{above}
+		return set{above}.intersect(set{everything})
 	}
-	return set{below, above} // !=
+	return set{below, above}.intersect(set{everything}) // !=
 }
 
 func (s set) intersect(t set) set {
@@ -69,17 +79,21 @@ func (s set) intersect(t set) set {
 func (s set) complement() set {
 	out := set{everything}
 	for _, i := range s {
-		var rest set
-		if !math.IsInf(i.lo, -1) {
-			rest = append(rest, interval{lo: math.Inf(-1), hi: i.lo, hiOpen: !i.loOpen})
-		}
-		if !math.IsInf(i.hi, 1) {
-			rest = append(rest, interval{lo: i.hi, loOpen: !i.hiOpen, hi: math.Inf(1)})
-		}
-		out = out.intersect(rest)
+		out = out.intersect(set{
+			{lo: math.Inf(-1), hi: i.lo, hiOpen: !i.loOpen},
+			{lo: i.hi, loOpen: !i.hiOpen, hi: math.Inf(1)},
+		})
 	}
 	return out
 }
 
-// within says whether every number of s is in t.
-func (s set) within(t set) bool { return len(s.intersect(t.complement())) == 0 }
+// within says whether every number of s is in t. Between two intervals of a set
+// there is always a number that is in neither, so none of s lies in two of t.
+func (s set) within(t set) bool {
+	for _, i := range s {
+		if !i.empty() && !slices.ContainsFunc(t, func(j interval) bool { return i.intersect(j) == i }) {
+			return false
+		}
+	}
+	return true
+}
