@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 )
 
@@ -83,6 +84,7 @@ func (e *Engine) handOver(ctx context.Context) error {
 			e.logger.Debug("handing over while judging", "err", err)
 		}
 	}()
+	runtime.Gosched() // it goes first, also while the other cores collect garbage
 	return nil
 }
 

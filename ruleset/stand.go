@@ -82,7 +82,7 @@ func (e *Engine) isNext(in *instance, p point, bound int64) bool {
 
 // catchUp writes down the breaches that were counted.
 func (in *instance) catchUp() {
-	if in.joins == nil || len(in.joins[0].series) != 1 {
+	if in.alone.in == nil || len(in.joins[0].series) != 1 { // it never was
 		return
 	}
 	in.joins[0].series[0].catchUp()
