@@ -28,15 +28,16 @@ func loadSpan(ctx context.Context, store storage.Queryable, s *span, in *instanc
 		l := r.prog.leaves[i]
 		first := len(s.flat)
 		from, to := r.timeOf(lo)-l.offset-l.lookback, r.timeOf(hi)-l.offset
-		newest := l.window == nil && lo == hi && len(in.rs.late) == 0 // one point is enough
+		newest := l.window == nil && len(in.rs.late) == 0 && (lo == hi || l.lookback == r.Interval.Milliseconds())
+		firstSlot := r.timeOf(lo) - l.offset
 		if l.gathers() && mayEnd(j.series, from, to) {
 			from = min(from, to-(hi-lo+groupMemory)*r.Interval.Milliseconds())
 			newest = false
 		}
 		for _, ser := range j.series {
-			if newest {
-				if _, there := latest(ser.tail, from, to); there {
-					s.flat = append(s.flat, ser.tail) // the only point that counts is in memory
+			if newest { // of each slot the latest point counts, so those before the first slot's do not
+				if p, there := latest(ser.tail, from, firstSlot); there && (lo == hi || !isStale(p.v)) {
+					s.flat = append(s.flat, ser.tail)
 					continue
 				}
 			}
