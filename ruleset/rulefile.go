@@ -332,9 +332,16 @@ func (r *Rule) validate() (string, error) {
 		if d <= 0 || !ms(d) {
 			return "lookback", fmt.Errorf("of metric %q must be positive", m)
 		}
+		if d > maxLookback {
+			return "lookback", fmt.Errorf("of metric %q must not be longer than %s: after a start nothing is known of a series without a sample since", m, model.Duration(maxLookback))
+		}
 	}
 	return "", nil
 }
+
+// maxLookback is how long a slow operand may be silent and still be read: as far back
+// as a start reads samples (Config.RecoverWindow).
+const maxLookback = 26 * time.Hour
 
 func duration(d *model.Duration, def time.Duration) time.Duration {
 	if d == nil {

@@ -72,6 +72,7 @@ func TestParseErrors(t *testing.T) {
 	f(`expr: '{job="x"} > 1', consecutive: 1`, `must name its metric`)
 	f("expr: 'x[5m]', consecutive: 1", `is a range vector, not an instant vector`)
 	f("expr: x > 1, consecutive: 1, lookback: {y: 2h}", `lookback: expr does not read metric "y"`)
+	f("expr: x > 1, consecutive: 1, lookback: {x: 2d}", `lookback: of metric "x" must not be longer than 1d2h: after a start`)
 	f("expr: x > 1, consecutive: 1, contract: {row: a, txt: b}", `bad.yml:5: groups[0].rules[0].contract: unknown field "txt"`)
 	f("expr: x > 1, consecutive: 1, contract: {row: a, deviation: {expr: y}}", `deviation.reason must not be empty`)
 	f("expr: x > 1, consecutive: 1, phase: 1m", `phase: must be shorter than the interval`)
