@@ -153,7 +153,7 @@ func compile(r *Rule) error {
 	default:
 		r.prog = newProgram(r, root, c.leaves, c.clock)
 	}
-	if _, cmp := outermostComparison(expr); !cmp && r.prog == nil {
+	if _, _, cmp := outermostComparison(expr); !cmp && r.prog == nil {
 		r.Warnings = append(r.Warnings, "expr has no outermost comparison: a check without a result reads as good")
 	}
 	return nil
@@ -379,31 +379,25 @@ func metricOf(vs *parser.VectorSelector) string {
 }
 
 // outermostComparison returns the expression with its outermost filtering
-// comparison removed: what is present where the comparison does not pass.
-func outermostComparison(e parser.Expr) (parser.Expr, bool) {
-	for {
-		p, ok := e.(*parser.ParenExpr)
-		if !ok {
-			break
-		}
-		e = p.Expr
-	}
-	b, ok := e.(*parser.BinaryExpr)
+// comparison removed: what is present where the comparison does not pass. By is what
+// the comparison matches by, nil for a number.
+func outermostComparison(e parser.Expr) (side parser.Expr, by *parser.VectorMatching, ok bool) {
+	b, ok := unparen(e).(*parser.BinaryExpr)
 	if !ok {
-		return e, false
+		return e, nil, false
 	}
 	switch {
 	case b.Op.IsComparisonOperator() && !b.ReturnBool:
-		if b.LHS.Type() == parser.ValueTypeScalar {
-			return b.RHS, true
+		if b.LHS.Type() == parser.ValueTypeScalar || b.VectorMatching != nil && b.VectorMatching.Card == parser.CardOneToMany {
+			return b.RHS, b.VectorMatching, true
 		}
-		return b.LHS, true
+		return b.LHS, b.VectorMatching, true
 	case b.Op == parser.LAND, b.Op == parser.LUNLESS, b.Op == parser.LOR:
-		if l, ok := outermostComparison(b.LHS); ok {
-			return l, true
+		if l, by, ok := outermostComparison(b.LHS); ok {
+			return l, by, true
 		}
 	}
-	return e, false
+	return e, nil, false
 }
 
 // arith computes l op r as PromQL does. An unknown operator gives NaN.

@@ -123,3 +123,65 @@ func TestLateEndOfAJoinWaitsForAllSources(t *testing.T) {
 	}
 	t.Errorf("not ended at 3m: %v", w.entries)
 }
+
+// While an identity dozes, a comparison that is false decides a check alone only
+// where the whole rule is false without it, and only until a newer sample of the
+// check comes.
+func TestDozingThroughSeveralSamplesOfACheck(t *testing.T) {
+	type step struct {
+		metric string
+		v      float64
+	}
+	for _, c := range []struct {
+		expr  string
+		steps []step
+		fires bool
+	}{
+		{"a > 5 and b > 5", []step{{"a", 9}, {"b", 0}, {"b", 9}}, true},
+		{"a > 5 and b > 5", []step{{"a", 9}, {"b", 9}, {"a", 0}}, false},
+		{"a > 5 and b", []step{{"b", 0}, {"a", 9}, {"b", 1}}, true},
+		{"a > 5 unless b > 5", []step{{"b", 9}, {"a", 9}}, false},
+		{"a > 5 unless b > 5", []step{{"b", 9}, {"a", 9}, {"b", 0}}, true},
+		{"a > 5 or b > 5", []step{{"b", 9}, {"a", 0}}, true},
+		{"(a > 5 unless b > 5) or c > 5", []step{{"c", 9}, {"a", 0}, {"b", 9}}, true},
+	} {
+		w := newWorld()
+		e, err := w.engine(parseOne(t, "groups: [{name: g, interval: 1m, rules: [{alert: A, expr: '"+c.expr+"', consecutive: 1}]}]"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := timelineStart
+		send := func(metric string, v float64) {
+			t.Helper()
+			now = now.Add(time.Second)
+			b := batchOf(metric, now.UnixMilli(), "x")
+			b.Samples[0].V = v
+			if err := e.Ingest(t.Context(), w.accept(b, now.UnixMilli()), now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		check := func() {
+			t.Helper()
+			now = now.Truncate(time.Minute).Add(time.Minute)
+			if err := e.Advance(t.Context(), now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 10 { // until all of it has settled
+			for _, metric := range []string{"a", "b", "c"} {
+				send(metric, 0)
+			}
+			check()
+		}
+		if len(e.rules[0].dozing) != 1 {
+			t.Errorf("%s: does not doze", c.expr)
+		}
+		for _, s := range c.steps {
+			send(s.metric, s.v)
+		}
+		check()
+		if fires := len(e.Alerts()) > 0; fires != c.fires {
+			t.Errorf("%s after %v: fires %v, want %v", c.expr, c.steps, fires, c.fires)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package ruleset
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -229,8 +230,10 @@ func (rs *ruleState) metrics() []string {
 func (e *Engine) Ingest(ctx context.Context, b sample.Batch, now time.Time) error {
 	e.m.batches.Inc()
 	err := e.ingest(ctx, b, now.UnixMilli())
-	if err == nil {
-		err = e.flush(ctx)
+	if !errors.Is(err, ErrBackpressure) { // what was judged before an error is on its way
+		if ferr := e.flush(ctx); err == nil {
+			err = ferr
+		}
 	}
 	if err != nil {
 		e.m.batchFailures.Inc()
@@ -292,6 +295,7 @@ func (e *Engine) tick(now int64) int64 {
 
 // step judges and settles everything due, and makes what it learned durable.
 func (e *Engine) step(ctx context.Context) error {
+	_ = e.writeRecords(ctx) // what is judged from them may leave before the end, where an error is told
 	err := e.judgeDue(ctx)
 	e.queueSettled()
 	if rerr := e.writeRecords(ctx); err == nil {

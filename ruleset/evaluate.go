@@ -33,17 +33,26 @@ func newPromQL(logger *slog.Logger) *promql.Engine {
 
 func newEvaluation(r *Rule) (*evaluation, error) {
 	ev := &evaluation{breach: definite(r, r.expr).String(), least: r.MinMembers}
-	base, ok := outermostComparison(r.expr)
+	base, by, ok := outermostComparison(r.expr)
 	if !ok {
 		return ev, nil
 	}
-	ev.base = definite(r, base).String()
+	ev.base = matched(definite(r, base), by).String()
 	if agg, ok := unparen(base).(*parser.AggregateExpr); ok && r.MinMembers > 1 {
 		count := *agg
 		count.Op, count.Param = parser.COUNT, nil
-		ev.members = definite(r, &count).String()
+		ev.members = matched(definite(r, &count), by).String()
 	}
 	return ev, nil
+}
+
+// matched gives a side of a comparison the labels that the comparison's result has:
+// of one-to-one matching those that are matched by.
+func matched(side parser.Expr, by *parser.VectorMatching) parser.Expr {
+	if by == nil || by.Card != parser.CardOneToOne || !by.On && len(by.MatchingLabels) == 0 {
+		return side
+	}
+	return &parser.AggregateExpr{Op: parser.MAX, Expr: side, Grouping: by.MatchingLabels, Without: !by.On}
 }
 
 func unparen(e parser.Expr) parser.Expr {

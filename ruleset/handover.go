@@ -66,17 +66,15 @@ func (e *Engine) release() {
 }
 
 // handOver releases the entries that a step has so far and sends them off while it
-// goes on. What goes wrong is told by the flush that follows the step.
-func (e *Engine) handOver(ctx context.Context) error {
-	if e.rebuild || len(e.queue) < handOverEvery {
-		return nil
-	}
-	if err := e.writeRecords(ctx); err != nil {
-		return err
+// goes on, unless the journal lacks what they rest on. What goes wrong is told by the
+// flush that follows the step.
+func (e *Engine) handOver(ctx context.Context) {
+	if e.rebuild || len(e.queue) < handOverEvery || len(e.records) > 0 {
+		return
 	}
 	e.release()
 	if !e.out.flushing.TryLock() {
-		return nil // whoever has it takes these too, or the flush after the step does
+		return // whoever has it takes these too, or the flush after the step does
 	}
 	go func() {
 		defer e.out.flushing.Unlock()
@@ -85,7 +83,6 @@ func (e *Engine) handOver(ctx context.Context) error {
 		}
 	}()
 	runtime.Gosched() // it goes first, also while the other cores collect garbage
-	return nil
 }
 
 // flush hands the released entries to the sink.

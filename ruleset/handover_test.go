@@ -1,15 +1,18 @@
 package ruleset
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"watchkeeper/internal/journal"
 	"watchkeeper/internal/sample"
 )
 
@@ -74,5 +77,86 @@ func TestWhatFiresIsToldFirst(t *testing.T) {
 				seen[en.ID] = true
 			}
 		})
+	}
+}
+
+// brokenJournal takes no record.
+type brokenJournal struct{ *world }
+
+func (brokenJournal) Record(context.Context, ...journal.Record) error { return errDisk }
+
+// Whoever hands a batch over may close the sink when Ingest has returned, also with
+// an error: what goes to the sink while the batch is judged has arrived.
+func TestNothingIsHandedOverBehindAnError(t *testing.T) {
+	var late atomic.Bool
+	var returned atomic.Bool
+	sink := sinkFunc(func([]Entry) error {
+		time.Sleep(10 * time.Millisecond)
+		if returned.Load() {
+			late.Store(true)
+		}
+		return nil
+	})
+	w := newWorld()
+	groups := parseOne(t, "groups: [{name: g, interval: 1m, rules: [{alert: A, expr: x > 1, consecutive: 1}]}]")
+	e, err := New(DefaultConfig(), groups, w.store, brokenJournal{w}, sink, metrics.NewSet(), discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := make([]string, 2*handOverEvery)
+	for i := range names {
+		names[i] = fmt.Sprint(i)
+	}
+	first, then := timelineStart.Add(time.Second), timelineStart.Add(25*time.Hour)
+	b := batchOf("x", first.UnixMilli(), names...)
+	b.Watermark = first.UnixMilli()
+	if err := e.Ingest(t.Context(), w.accept(b, first.UnixMilli()), first); err != nil {
+		t.Fatal(err)
+	}
+	// Time has passed: all fires, and is settled by force, which cannot be written down.
+	err = e.Ingest(t.Context(), w.accept(batchOf("x", then.UnixMilli(), names[0]), then.UnixMilli()), then)
+	returned.Store(true)
+	if !errors.Is(err, errDisk) {
+		t.Fatalf("Ingest: %v", err)
+	}
+	e.out.flushing.Lock() // held by whoever hands over
+	defer e.out.flushing.Unlock()
+	if late.Load() {
+		t.Error("the sink is called after Ingest has returned")
+	}
+}
+
+// A journal that takes nothing does not keep alerts from being judged and told.
+func TestABrokenJournalHoldsUpNoAlert(t *testing.T) {
+	w := newWorld()
+	groups := parseOne(t, "groups: [{name: g, interval: 1m, rules: [{alert: A, expr: x > 1, consecutive: 1}]}]")
+	e, err := New(DefaultConfig(), groups, w.store, brokenJournal{w}, w, metrics.NewSet(), discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ingest := func(b sample.Batch, now time.Time) error {
+		b.Watermark = sample.Current
+		return e.Ingest(t.Context(), w.accept(b, now.UnixMilli()), now)
+	}
+	if err := ingest(batchOf("x", timelineStart.UnixMilli(), "late"), timelineStart); err != nil {
+		t.Fatal(err)
+	}
+	now := timelineStart.Add(2 * time.Hour)
+	b := batchOf("x", now.UnixMilli())
+	for i := range 200 {
+		b.Samples = append(b.Samples, batchOf("x", now.UnixMilli(), fmt.Sprint(i)).Samples...)
+	}
+	b.Samples = append(b.Samples, batchOf("x", timelineStart.Add(2*time.Minute).UnixMilli(), "late").Samples...)
+	if err := ingest(b, now); !errors.Is(err, errDisk) {
+		t.Fatalf("the journal's error: %v", err)
+	}
+	firing := 0
+	for _, en := range w.entries {
+		if en.To == StateFiring && en.Log == LogLive {
+			firing++
+		}
+	}
+	if firing < 200 {
+		t.Errorf("%d alerts of 200 were told", firing)
 	}
 }

@@ -62,15 +62,13 @@ func (e *Engine) judgeTouched(ctx context.Context) error {
 				continue
 			}
 			through, err := e.judge(ctx, in)
-			if err == nil {
-				in.queued = false
-				e.settling = append(e.settling, settling{in, through})
-				err = e.handOver(ctx)
-			}
 			if err != nil {
 				e.touched = slices.DeleteFunc(e.touched, func(in *instance) bool { return !in.queued })
 				return err
 			}
+			in.queued = false
+			e.settling = append(e.settling, settling{in, through})
+			e.handOver(ctx)
 		}
 	}
 	clear(e.touched)

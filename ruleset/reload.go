@@ -19,10 +19,12 @@ const (
 // state is built anew from the stored samples: its alerts are carried on where
 // they still stand and closed where they do not. A removed rule's alerts end.
 func (e *Engine) Reload(ctx context.Context, groups []Group, now time.Time) error {
-	if err := e.reload(ctx, groups, now.UnixMilli()); err != nil {
+	err := e.reload(ctx, groups, now.UnixMilli())
+	ferr := e.flush(ctx)
+	if err != nil {
 		return fmt.Errorf("reload rules: %w", err)
 	}
-	return e.flush(ctx)
+	return ferr
 }
 
 func (e *Engine) reload(ctx context.Context, groups []Group, now int64) error {

@@ -3,7 +3,6 @@ package ruleset
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,9 +17,15 @@ import (
 // timelineStart is time 0 of a timeline: a midnight, so that every grid begins there.
 var timelineStart = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
+// TimelineError says that a timeline went otherwise than its script expects.
+type TimelineError struct{ text string }
+
+// Error lists every line that the logs lack and every alert that they should not have.
+func (e *TimelineError) Error() string { return e.text }
+
 // RunTimeline runs a timeline script: rules, what is delivered when, and what
-// the logs must say. The error lists every line that the logs lack and every
-// alert that they should not have. docs/rules.md describes the form.
+// the logs must say. The error is a *TimelineError if they do not say it; any other
+// means that the script could not be read or played. docs/rules.md describes the form.
 func RunTimeline(ctx context.Context, name string, script []byte) error {
 	tl, err := parseTimeline(name, script)
 	if err != nil {
@@ -140,7 +145,7 @@ func (p *player) reload(ctx context.Context, ev event) error {
 	}
 	switch {
 	case ev.fails && err == nil:
-		return fmt.Errorf("reload of %s did not fail", ev.file)
+		return &TimelineError{fmt.Sprintf("reload of %s did not fail", ev.file)}
 	case ev.fails:
 		return nil
 	case err == nil:
@@ -212,7 +217,7 @@ func (tl *timeline) compare(got []Entry) error {
 		}
 	}
 	if b.Len() > 0 {
-		return errors.New(strings.TrimSuffix(b.String(), "\n"))
+		return &TimelineError{strings.TrimSuffix(b.String(), "\n")}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package ruleset
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -122,4 +123,21 @@ func TestWrongTimelineSaysWhatIsWrong(t *testing.T) {
 	f("groups: []", "groups: {}")
 	f("groups: []\n-- timeline --", "groups: {}\n-- timeline --\nreload 1m other.yml", `x.txtar:11: x.txtar:9: groups: must be a list`)
 	f("load 1m", "stop 1m", `x.txtar:11: unknown line "stop"; known are load, late, up, watermark, end, restart, reload, advance, at, settled`)
+}
+
+// What a script expects and does not get is told apart from a script that cannot be played.
+func TestTimelineErrorIsAboutWhatWasExpected(t *testing.T) {
+	f := func(old, replacement string, unexpected bool) {
+		t.Helper()
+		err := RunTimeline(t.Context(), "x.txtar", []byte(strings.Replace(wrongTimeline, old, replacement, 1)))
+		if got := errors.As(err, new(*TimelineError)); err == nil || got != unexpected {
+			t.Errorf("%q for %q: a TimelineError: %v, want %v (%v)", replacement, old, got, unexpected, err)
+		}
+	}
+	f("at 1m High", "at 2m High", true)
+	f("load 1m", "reload 1m other.yml failed\nload 1m", true)
+	f("load 1m", "stop 1m", false)
+	f("consecutive", "consecutiv", false)
+	f("load 1m", "reload 1m new.yml\nload 1m", false)
+	f("-- timeline --", "-- story --", false)
 }

@@ -217,3 +217,15 @@ func serveReport(w http.ResponseWriter, r *http.Request, report Report) {
 
 // ErrInvalid says that the request is wrong; the answer is 400.
 var ErrInvalid = errors.New("invalid request")
+
+// marked is an error that is one of ErrInvalid, ErrNotFound and ErrBusy in words of its own.
+type marked struct {
+	error
+	mark error
+}
+
+func (m marked) Unwrap() []error { return []error{m.error, m.mark} }
+
+// Mark makes err one of ErrInvalid, ErrNotFound and ErrBusy. Its text stays as it is:
+// the status of the answer says the rest.
+func Mark(err, mark error) error { return marked{err, mark} }

@@ -64,9 +64,9 @@ func (t *ruleTools) Explain(ctx context.Context, w io.Writer, alert string, at t
 			if plain := t.plainRule(alert); plain != nil {
 				err = plain
 			}
-			return fmt.Errorf("%w: %w", api.ErrNotFound, err)
+			return api.Mark(err, api.ErrNotFound)
 		case errors.Is(err, replay.ErrQuestion):
-			return fmt.Errorf("%w: %w", api.ErrInvalid, err)
+			return api.Mark(err, api.ErrInvalid)
 		case err != nil:
 			return err
 		}
@@ -101,7 +101,7 @@ func (t *ruleTools) Replay(ctx context.Context, w io.Writer, q api.ReplayRequest
 		return err
 	}
 	if !q.From.Before(q.To) {
-		return fmt.Errorf("%w: from %s is not before to %s", api.ErrInvalid, q.From.Format(time.RFC3339), q.To.Format(time.RFC3339))
+		return api.Mark(fmt.Errorf("from %s is not before to %s", q.From.Format(time.RFC3339), q.To.Format(time.RFC3339)), api.ErrInvalid)
 	}
 	return t.alone(func() error {
 		entries, err := t.settled(ctx, groups, replay.Span{From: q.From, To: q.To, Begin: q.Begin, Customer: q.Customer})
@@ -130,7 +130,7 @@ func (t *ruleTools) Diff(ctx context.Context, w io.Writer, q api.DiffRequest) er
 		q.Until = t.now()
 	}
 	if !q.Since.Before(q.Until) {
-		return fmt.Errorf("%w: since %s is not before until %s", api.ErrInvalid, q.Since.Format(time.RFC3339), q.Until.Format(time.RFC3339))
+		return api.Mark(fmt.Errorf("since %s is not before until %s", q.Since.Format(time.RFC3339), q.Until.Format(time.RFC3339)), api.ErrInvalid)
 	}
 	span := replay.Span{From: q.Since, To: q.Until, Customer: q.Customer}
 	return t.alone(func() error {
@@ -162,7 +162,7 @@ func (t *ruleTools) settled(ctx context.Context, groups []ruleset.Group, span re
 // alone refuses a question while another one is being answered.
 func (t *ruleTools) alone(fn func() error) error {
 	if !t.mu.TryLock() {
-		return fmt.Errorf("%w: another replay, explanation or comparison is under way; try again", api.ErrBusy)
+		return api.Mark(errors.New("another replay, explanation or comparison is under way; try again"), api.ErrBusy)
 	}
 	defer t.mu.Unlock()
 	return fn()
@@ -174,13 +174,13 @@ func parseRules(files []api.RuleFile) ([]ruleset.Group, error) {
 	for _, f := range files {
 		groups, err := ruleset.Parse(f.Name, []byte(f.Text))
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", api.ErrInvalid, err)
+			return nil, api.Mark(err, api.ErrInvalid)
 		}
 		all = append(all, groups...)
 	}
 	counting, _ := replay.Counting(all)
 	if len(counting) == 0 {
-		return nil, fmt.Errorf("%w: the rule files have no rule with consecutive", api.ErrInvalid)
+		return nil, api.Mark(errors.New("the rule files have no rule with consecutive"), api.ErrInvalid)
 	}
 	return counting, nil
 }

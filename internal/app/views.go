@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"strconv"
 	"time"
@@ -47,11 +46,15 @@ func RuleGroups(rules []ruleset.RuleStatus, alerts []ruleset.Alert, now time.Tim
 		}
 	}
 	var groups []api.RuleGroup
+	places := map[[2]string]int{} // by file and name: overrides of several rules make the same rule group
 	for _, s := range rules {
-		if n := len(groups); n == 0 || groups[n-1].Name != s.Rule.Group || groups[n-1].File != s.Rule.File {
+		key := [2]string{s.Rule.File, s.Rule.Group}
+		i, known := places[key]
+		if !known {
+			i, places[key] = len(groups), len(groups)
 			groups = append(groups, api.RuleGroup{Name: s.Rule.Group, File: s.Rule.File, Interval: s.Rule.Interval.Seconds(), LastEvaluation: now.UTC()})
 		}
-		g := &groups[len(groups)-1]
+		g := &groups[i]
 		r := apiRule(s, now)
 		if a := byRule[r.ID]; a != nil {
 			r.Alerts, r.State = a, worst[r.ID]
@@ -128,11 +131,11 @@ func (a *App) resume(ctx context.Context, src sample.Source) (time.Time, bool, e
 func (a *App) report(ctx context.Context, w io.Writer, file, cycle, format string) error {
 	c, err := slo.Parse("contract", []byte(file))
 	if err != nil {
-		return fmt.Errorf("%w: %w", api.ErrInvalid, err)
+		return api.Mark(err, api.ErrInvalid)
 	}
 	cy, err := c.ParseCycle(cycle)
 	if err != nil {
-		return fmt.Errorf("%w: %w", api.ErrInvalid, err)
+		return api.Mark(err, api.ErrInvalid)
 	}
 	r, err := slo.Compute(ctx, c, cy, NewVerdictReader(a.store, a.rules()), a.now())
 	if err != nil {

@@ -5,7 +5,9 @@ import (
 	"io"
 	"net/url"
 	"os/user"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -132,12 +134,13 @@ func printIncident(w io.Writer, d *incident.Detail) error {
 		{"  customer", d.Customer},
 		{"  identity", d.Identity.String()},
 		{"  summary", d.Annotations.Get("summary")},
-		{"  contract", d.ContractRow + "  " + d.ContractLiteral},
+		{"  contract", strings.TrimSpace(d.ContractRow + "  " + d.ContractLiteral)},
 		{"  started", stamp(d.StartedAt) + " (event time of the first firing check)"},
 		{"  opened", fmt.Sprintf("%s (%s after it)", stamp(d.OpenedAt), d.DetectionLatency().Round(time.Second))},
 		{"  resolved", stamp(d.ResolvedAt)},
 		{"  runbook", d.Annotations.Get("runbook_url")},
 	}
+	facts = slices.DeleteFunc(facts, func(f []string) bool { return f[1] == "" })
 	if err := table.Write(w, nil, facts); err != nil {
 		return err
 	}
@@ -155,6 +158,10 @@ func printIncident(w io.Writer, d *incident.Detail) error {
 		rows = append(rows, []string{"  " + stamp(e.RecordedAt), string(e.Type), stamp(e.Check), e.Actor, e.Detail})
 	}
 	if err := table.Write(w, []string{"  RECORDED", "EVENT", "CHECK", "WHO", "DETAIL"}, rows); err != nil {
+		return err
+	}
+	if len(d.Ledger) == 0 {
+		_, err := fmt.Fprintln(w, "deliveries: none so far; who is told, alertmanager.route and .receivers in the configuration say")
 		return err
 	}
 	fmt.Fprintln(w, "deliveries:")

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -17,7 +18,9 @@ func newLoadtest() *cobra.Command {
 		Use:   "loadtest",
 		Short: "Write a seeded workload to a remote-write address and measure the receiver",
 		Long: `Sends contract-shaped series by remote write at a given rate and prints samples per second,
-latencies and the receiver's CPU and memory. It writes to this machine only, unless --allow-remote is given.`,
+latencies and the receiver's CPU and memory. It writes to this machine only, unless --allow-remote is given.
+
+Exit codes: 0 all was accepted, 1 a part was not, 2 nothing was, or it could not be sent.`,
 		Example: `  watchkeeper loadtest --series 10000 --rate 50000 --duration 30s`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -30,9 +33,19 @@ latencies and the receiver's CPU and memory. It writes to this machine only, unl
 				return err
 			}
 			if f == "json" {
-				return loadtest.WriteJSON(cmd.OutOrStdout(), r)
+				err = loadtest.WriteJSON(cmd.OutOrStdout(), r)
+			} else {
+				err = loadtest.WriteTable(cmd.OutOrStdout(), r)
 			}
-			return loadtest.WriteTable(cmd.OutOrStdout(), r)
+			switch {
+			case err != nil:
+				return err
+			case r.SamplesAccepted == 0 && r.FirstFailure != "":
+				return fmt.Errorf("nothing was accepted: %s", r.FirstFailure)
+			case r.FirstFailure != "":
+				return foundf("not everything was accepted: %s", r.FirstFailure)
+			}
+			return nil
 		},
 	}
 	c.AddCommand(newLoadtestRules(), newLoadtestFiring())

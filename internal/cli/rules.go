@@ -16,6 +16,7 @@ import (
 	"watchkeeper/internal/config"
 	"watchkeeper/internal/datadir"
 	"watchkeeper/internal/table"
+	"watchkeeper/ruleset"
 )
 
 func newRules() *cobra.Command {
@@ -87,6 +88,7 @@ count checks; plain ones are Prometheus's own and run as they do there.`,
 		},
 	}
 	src.flags(c)
+	c.Flags().Lookup("url").DefValue = "" // without it nobody is asked
 	f.flag(c)
 	c.Flags().StringVar(&file, "config", "", "configuration whose rules are listed")
 	c.MarkFlagsMutuallyExclusive("url", "data", "config")
@@ -186,12 +188,17 @@ func printRules(w io.Writer, rules []listedRule, live bool) error {
 		return err
 	}
 	for _, r := range rules {
+		if r.Mode == string(ruleset.ModeEvaluated) {
+			if _, err := fmt.Fprintf(w, "\n%s: evaluated: %s\n", r.ID, r.Reason); err != nil {
+				return err
+			}
+		}
 		if r.Error != "" {
 			if _, err := fmt.Fprintf(w, "\n%s: %s\n", r.ID, r.Error); err != nil {
 				return err
 			}
 		}
 	}
-	_, err := fmt.Fprintf(w, "\n%s; * %d differ from the contract's literal text for a declared reason (--format json shows it)\n", plural(len(rules), "rule"), deviations)
+	_, err := fmt.Fprintf(w, "\n%s; * %d differ from the contract's literal text for a declared reason ('watchkeeper rules deviations' tells it)\n", plural(len(rules), "rule"), deviations)
 	return err
 }

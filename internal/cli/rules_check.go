@@ -18,6 +18,7 @@ import (
 	"watchkeeper/ruleset/dbpolicy"
 	"watchkeeper/ruleset/expiry"
 	"watchkeeper/ruleset/lint"
+	"watchkeeper/ruleset/promrules"
 	"watchkeeper/ruleset/vantage"
 	"watchkeeper/ruleset/watch"
 )
@@ -86,6 +87,10 @@ func parseRuleFiles(names []string) ([]ruleset.Group, error) {
 			if _, other := config.Load(name); other == nil {
 				err = fmt.Errorf("%w; it is a configuration: give it by --config", err)
 			}
+			return nil, err
+		}
+		// The server reads the plain groups as Prometheus does, and takes none of both kinds.
+		if _, err := promrules.Groups([]promrules.File{{Name: name, Data: text}}); err != nil {
 			return nil, err
 		}
 		if len(gs) == 0 {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -137,10 +139,10 @@ func changeOf(a override.Applied) string {
 		add("off")
 	}
 	if o.Threshold != nil {
-		add("threshold %g", *o.Threshold)
+		add("threshold %s", decimals([]float64{*o.Threshold})[0])
 	}
 	if len(o.Thresholds) > 0 {
-		add("thresholds %v", o.Thresholds)
+		add("thresholds %s", strings.Join(decimals(o.Thresholds), " and "))
 	}
 	if o.Consecutive != nil {
 		add("consecutive %d instead of %d", *o.Consecutive, a.WasConsecutive)
@@ -149,4 +151,13 @@ func changeOf(a override.Applied) string {
 		add("severity %s instead of %s", o.Severity, a.WasSeverity)
 	}
 	return s
+}
+
+// decimals writes numbers as people write them in rules: 104857600, not 1.048576e+08.
+func decimals(vs []float64) []string {
+	out := make([]string, len(vs))
+	for i, v := range vs {
+		out[i] = strconv.FormatFloat(v, 'f', -1, 64)
+	}
+	return out
 }

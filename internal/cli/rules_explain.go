@@ -90,8 +90,8 @@ func (f *explainFlags) run(cmd *cobra.Command, alert string) error {
 // withLabel adds a label to ALERT{labels}.
 func withLabel(alert, name, value string) string {
 	alert, rest, _ := strings.Cut(alert, "{")
-	if rest == "" {
-		rest = "}"
+	if strings.TrimSpace(strings.TrimSuffix(rest, "}")) == "" {
+		return fmt.Sprintf("%s{%s=%q}", alert, name, value)
 	}
 	return fmt.Sprintf("%s{%s=%q,%s", alert, name, value, rest)
 }

@@ -227,7 +227,7 @@ func TestRulesOverARunningServer(t *testing.T) {
 	if r := run(t, dir, "rules", "explain", "Nothing", "--url", d.url); r.code != 2 || !strings.Contains(r.stderr, `no rule with consecutive is named "Nothing"`) {
 		t.Errorf("unknown alert: exit code %d: %s", r.code, r.stderr)
 	}
-	if r := run(t, dir, "rules", "explain", "{", "--url", d.url); r.code != 2 || !strings.Contains(r.stderr, "400") {
+	if r := run(t, dir, "rules", "explain", "{", "--url", d.url); r.code != 2 || !strings.Contains(r.stderr, `"{": want ALERT{labels}`) {
 		t.Errorf("wrong alert: exit code %d: %s", r.code, r.stderr)
 	}
 }

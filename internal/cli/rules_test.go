@@ -57,3 +57,57 @@ func TestRulesListOfPlainRules(t *testing.T) {
 		t.Errorf("check: %s", text)
 	}
 }
+
+// The table tells why a rule is evaluated.
+func TestRulesListTellsWhyARuleIsEvaluated(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	config := filepath.Join(dir, "w.yml")
+	write(t, config, "rules: {packs: [], files: [r.yml]}\n")
+	write(t, filepath.Join(dir, "r.yml"), "groups: [{name: g, interval: 1m, rules: [{alert: Top, expr: 'topk(1, percent) > 90', consecutive: 3}, {alert: High, expr: percent > 90, consecutive: 3}]}]")
+	text := ok(t, dir, "rules", "list", "--config", config)
+	if !strings.Contains(text, "\ng/Top: evaluated: aggregation topk") || strings.Contains(text, "g/High: evaluated") {
+		t.Errorf("table:\n%s", text)
+	}
+}
+
+// A failed script is an answer, one that cannot be played is not: the exit codes tell them apart.
+func TestRulesTestExitCodes(t *testing.T) {
+	t.Parallel()
+	const script = "-- rules.yml --\ngroups: [{name: g, interval: 1m, rules: [{alert: High, expr: percent > 90, consecutive: 2}]}]\n-- timeline --\nload 1m\n    percent 95 95\n"
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "good.txtar"), script+"at 1m High firing\n")
+	write(t, filepath.Join(dir, "wrong.txtar"), script+"at 2m High firing\n")
+	write(t, filepath.Join(dir, "broken.txtar"), script+"stop 1m\n")
+	for _, test := range []struct {
+		files string
+		code  int
+		says  string
+	}{
+		{"good.txtar", exitOK, "ok  good.txtar"},
+		{"good.txtar wrong.txtar", exitFound, "FAIL  wrong.txtar"},
+		{"broken.txtar wrong.txtar good.txtar", exitFailed, "ERROR  broken.txtar\nFAIL   wrong.txtar\nok     good.txtar\n"},
+	} {
+		r := run(t, dir, append([]string{"rules", "test"}, strings.Fields(test.files)...)...)
+		if r.code != test.code || !strings.Contains(r.stdout, test.says) {
+			t.Errorf("%s: exit code %d, want %d and %q:\n%s%s", test.files, r.code, test.code, test.says, r.stdout, r.stderr)
+		}
+	}
+}
+
+// A rule file that the server would refuse is no good file, though each of its rules is one.
+func TestRulesCheckRefusesWhatTheServerRefuses(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "mixed.yml"), `groups:
+- name: g
+  interval: 1m
+  rules:
+  - {alert: Counts, expr: "percent > 90", consecutive: 3}
+  - {alert: Plain, expr: "percent > 90", for: 3m}
+`)
+	r := run(t, dir, "rules", "check", "mixed.yml")
+	if r.code != exitFailed || !strings.Contains(r.stderr, "mixed.yml:6: groups[0].rules[1]: has no field consecutive") {
+		t.Errorf("exit code %d, want %d: %s%s", r.code, exitFailed, r.stdout, r.stderr)
+	}
+}

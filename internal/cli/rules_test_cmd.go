@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -11,9 +12,11 @@ import (
 
 // testedTimeline is the result of one timeline script.
 type testedTimeline struct {
-	File  string `json:"file"`
-	OK    bool   `json:"ok"`
-	Error string `json:"error,omitempty"`
+	File string `json:"file"`
+	OK   bool   `json:"ok"`
+	// Unplayable says that the script could not be read or played: it says nothing of the rules.
+	Unplayable bool   `json:"unplayable,omitempty"`
+	Error      string `json:"error,omitempty"`
 }
 
 func newRulesTest() *cobra.Command {
@@ -24,13 +27,13 @@ func newRulesTest() *cobra.Command {
 		Long: `Runs each script in a world of its own: rules, a timeline of samples, arrivals, outages and restarts, and
 what is expected of the live and the settled log. docs/rules.md describes the form.
 
-Exit codes: 0 all went as expected, 1 a script failed, 2 a script could not be read.`,
+Exit codes: 0 all went as expected, 1 a script failed, 2 a script could not be read or played.`,
 		Example: `  watchkeeper rules test ruleset/testdata/three_breaches.txtar
   watchkeeper rules test --format json ruleset/testdata/*.txtar`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var results []testedTimeline
-			failed := 0
+			failed, unplayable := 0, 0
 			p := newProgress(cmd.ErrOrStderr())
 			for i, file := range args {
 				p.print(fmt.Sprintf("%d of %d", i+1, len(args)))
@@ -40,9 +43,14 @@ Exit codes: 0 all went as expected, 1 a script failed, 2 a script could not be r
 					return err
 				}
 				r := testedTimeline{File: file, OK: true}
-				if err := ruleset.RunTimeline(cmd.Context(), file, script); err != nil {
+				switch err := ruleset.RunTimeline(cmd.Context(), file, script); {
+				case err == nil:
+				case errors.As(err, new(*ruleset.TimelineError)):
 					r.OK, r.Error = false, err.Error()
 					failed++
+				default:
+					r.OK, r.Unplayable, r.Error = false, true, err.Error()
+					unplayable++
 				}
 				results = append(results, r)
 			}
@@ -50,7 +58,10 @@ Exit codes: 0 all went as expected, 1 a script failed, 2 a script could not be r
 			if err := printTimelines(cmd, f, results); err != nil {
 				return err
 			}
-			if failed > 0 {
+			switch {
+			case unplayable > 0:
+				return fmt.Errorf("%s could not be read or played, %d failed", plural(unplayable, "timeline"), failed)
+			case failed > 0:
 				return foundf("%s failed", plural(failed, "timeline"))
 			}
 			return nil
@@ -67,7 +78,10 @@ func printTimelines(cmd *cobra.Command, f format, results []testedTimeline) erro
 	var rows [][]string
 	for _, r := range results {
 		verdict := "ok"
-		if !r.OK {
+		switch {
+		case r.Unplayable:
+			verdict = "ERROR"
+		case !r.OK:
 			verdict = "FAIL"
 		}
 		rows = append(rows, []string{verdict, r.File})

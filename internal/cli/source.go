@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -82,6 +83,9 @@ func (c *client) do(ctx context.Context, method, path, contentType string, body 
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
+		if failed := (*url.Error)(nil); errors.As(err, &failed) {
+			err = failed.Err // the address stands before it
+		}
 		return fmt.Errorf("no answer from %s: %w; is 'watchkeeper serve' running there? For a stopped server use --data DIR", c.base, err)
 	}
 	defer resp.Body.Close()
@@ -90,7 +94,7 @@ func (c *client) do(ctx context.Context, method, path, contentType string, body 
 		return fmt.Errorf("read answer of %s: %w", c.base, err)
 	}
 	if resp.StatusCode/100 != 2 {
-		return fmt.Errorf("%s %s: %s: %s", method, c.base+path, resp.Status, serverMessage(b))
+		return refusal(method+" "+c.base+path, resp, b)
 	}
 	if raw, ok := out.(*[]byte); ok {
 		*raw = b
@@ -102,19 +106,23 @@ func (c *client) do(ctx context.Context, method, path, contentType string, body 
 	return nil
 }
 
-// serverMessage is the error text of an answer, at most 500 bytes of it.
-func serverMessage(b []byte) string {
+// maxRefusal bounds what is shown of an answer that is not one of ours, in bytes.
+const maxRefusal = 500
+
+// refusal is the error of an answer without success. What our server says of a wrong
+// question is enough by itself; anything else names the request and the status.
+func refusal(request string, resp *http.Response, body []byte) error {
 	var e struct {
 		Error string `json:"error"`
 	}
-	if json.Unmarshal(b, &e) == nil && e.Error != "" {
-		return e.Error
+	if json.Unmarshal(body, &e) != nil || e.Error == "" {
+		if e.Error = strings.TrimSpace(string(body)); len(e.Error) > maxRefusal {
+			e.Error = strings.ToValidUTF8(e.Error[:maxRefusal], "") + "…"
+		}
+	} else if resp.StatusCode/100 == 4 {
+		return errors.New(e.Error)
 	}
-	s := strings.TrimSpace(string(b))
-	if len(s) > 500 {
-		s = s[:500] + "…"
-	}
-	return s
+	return fmt.Errorf("%s: %s: %s", request, resp.Status, e.Error)
 }
 
 // format is the --format flag.

@@ -101,6 +101,7 @@ func TestFailures(t *testing.T) {
 		{"rules deviations --overrides nowhere.yml", "nowhere.yml"},
 		{"incidents list --data nowhere", "nowhere"},
 		{"loadtest --to http://192.0.2.1/api/v1/write", "192.0.2.1"},
+		{"loadtest --to http://127.0.0.1:1/api/v1/write --duration 100ms", "nothing was accepted: "},
 	} {
 		var out, errs strings.Builder
 		if code := Run("test", strings.Fields(test.args), &out, &errs); code != exitFailed || !strings.Contains(errs.String(), test.says) {

@@ -33,6 +33,8 @@ func (s *screen) String() string {
 	return s.b.String()
 }
 
+var runLine = regexp.MustCompile(`(?m)^  run +[1-9][0-9]? breaching checks, 3 fire$`)
+
 var curlLine = regexp.MustCompile(`(?m)^  curl '([^']+)'( -g)?$`)
 
 // The demo shows within half a minute all that it promises, the lines that it
@@ -90,6 +92,9 @@ func TestDemo(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("the demo does not tell %q:\n%s", want, text)
 		}
+	}
+	if !runLine.MatchString(text) {
+		t.Errorf("the demo does not tell the run:\n%s", text)
 	}
 	if strings.Contains(text, "\x1b[") {
 		t.Error("there are colours, but this is no terminal")

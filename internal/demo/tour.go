@@ -118,12 +118,20 @@ func (t *tour) alert(ctx context.Context) (bool, error) {
 			{"  contract row", a.Row},
 			{"  literal text", a.Literal},
 			{"  series", a.Labels.String()},
-			{"  run", fmt.Sprintf("%d breaching checks, %d fire", a.Run, a.Of)},
+			{"  run", runText(a)},
 			{"  says", a.Annotations.Get("summary")},
 		})
 		return true, nil
 	}
 	return false, nil
+}
+
+// runText says how far the alert's run has come.
+func runText(a api.Alert) string {
+	if a.Run == nil {
+		return "not counted"
+	}
+	return fmt.Sprintf("%d breaching checks, %d fire", *a.Run, a.Of)
 }
 
 // incident waits for the incident of the breach.
@@ -273,7 +281,7 @@ func (t *tour) further() {
 		fmt.Sprintf("curl '%s/api/incidents/1'", t.base),
 		fmt.Sprintf("curl '%s/metrics'", t.base),
 		fmt.Sprintf("%s incidents show 1 --url %s", bin, t.base),
-		fmt.Sprintf("%s incidents ack 1 --user me --url %s", bin, t.base),
+		fmt.Sprintf("%s rules explain '%s{instance=%q}' --url %s", bin, row, t.sim.breach.Instance, t.base),
 		fmt.Sprintf("%s rules list --url %s", bin, t.base),
 		fmt.Sprintf("%s slo report --contract %s --cycle %s --url %s", bin, filepath.Join(t.dir, "hosting.yml"), t.cycle, t.base),
 		fmt.Sprintf("%s loadtest --to %s --duration 5s", bin, t.ingest),

@@ -402,3 +402,55 @@ func TestACompactionEndsWithItsContext(t *testing.T) {
 		t.Errorf("left behind: %v %v", left, err)
 	}
 }
+
+// lateTail has a record appended during the first Sync of the new file: when all that
+// came before is in it, and appends do not wait yet.
+type lateTail struct {
+	file
+	during func()
+	synced bool // since the last Write
+}
+
+func (f *lateTail) Write(b []byte) (int, error) {
+	f.synced = false
+	return f.file.Write(b)
+}
+
+func (f *lateTail) Sync() error {
+	if f.during != nil {
+		f.during()
+		f.during = nil
+	}
+	f.synced = true
+	return f.file.Sync()
+}
+
+// What is appended at the very last moment is in the new file, and synced, before
+// that takes the old one's place.
+func TestWhatComesAtTheLastMomentIsKept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal")
+	j, _ := open(t, path)
+	mustAppend(t, j, 1, 2, 3)
+	var f *lateTail
+	j.fs.create = func(path string) (file, error) {
+		created, err := osFiles.create(path)
+		f = &lateTail{file: created, during: func() { mustAppend(t, j, 6) }}
+		return f, err
+	}
+	j.fs.rename = func(from, to string) error {
+		if !f.synced {
+			t.Error("renamed with bytes that are not synced")
+		}
+		return os.Rename(from, to)
+	}
+	if err := j.Compact(t.Context(), odd); err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, j, 7)
+	diff(t, ends(1, 3, 6, 7), each(t, j))
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	j, _ = open(t, path)
+	diff(t, ends(1, 3, 6, 7), each(t, j))
+}

@@ -83,8 +83,8 @@ func (s *Store) compactStarting(seen *dispensable) error {
 // compact writes the journal anew where enough of it can go; it says whether it did.
 func (s *Store) compact(ctx context.Context, d *dispensable) (written bool, err error) {
 	before := s.journal.Size()
-	s.compacted = before
 	if d.n == 0 || d.n < d.of/worthwhile {
+		s.compacted = before
 		return false, nil
 	}
 	if err := s.roomFor(before); err != nil {

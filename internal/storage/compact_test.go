@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -251,6 +252,43 @@ func TestCompactionLeavesTheReserveAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	diff(t, "journal", []string{"forced lives"}, journaled(t, a.Store))
+}
+
+// What could not be written anew is tried again after an hour, though it has hardly
+// grown since.
+func TestAFailedCompactionIsTriedAgain(t *testing.T) {
+	a := newAging(t)
+	rs := make([]journal.Record, 18_000)
+	for i := range rs {
+		rs[i] = journal.Record{Kind: journal.KindForced, Customer: "acme", Source: lives.Name, T: int64(i), Arrive: a.now, Reason: strings.Repeat("x", 1000)}
+	}
+	a.journalAll(rs...)
+	var room atomic.Int64
+	a.space.min, a.space.free = 1000, func() (int64, error) { return room.Load(), nil }
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- a.Run(ctx) }()
+		sizeAfter := func(d time.Duration) int64 {
+			time.Sleep(d)
+			synctest.Wait()
+			return a.Journal().Size()
+		}
+		if n := sizeAfter(compactEvery + time.Second); n < 18_000_000 {
+			t.Errorf("%d bytes: compacted without room", n)
+		}
+		room.Store(1 << 40)
+		if n := sizeAfter(compactAgain - 2*compactEvery); n < 18_000_000 {
+			t.Errorf("%d bytes: tried again at once", n)
+		}
+		if n := sizeAfter(3 * compactEvery); n > 10_000 {
+			t.Errorf("%d bytes: not tried again", n)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestReadingAloneCompactsNothing(t *testing.T) {

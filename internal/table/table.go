@@ -14,27 +14,55 @@ import (
 const gap = "  "
 
 // Write prints the header and the rows; control characters in cells become
-// spaces, so that data cannot move the cursor. A nil header prints none.
+// spaces, so that data cannot move the cursor. A nil header prints none. On a
+// terminal that is too narrow for a row, cells go on in further lines.
 func Write(w io.Writer, header []string, rows [][]string) error {
+	return write(w, terminalWidth(w), header, rows)
+}
+
+// write fits rows into limit cells, unless that is 0.
+func write(w io.Writer, limit int, header []string, rows [][]string) error {
 	if header != nil {
 		rows = append([][]string{header}, rows...)
 	}
 	widths := columnWidths(rows)
+	if limit > 0 {
+		widths = fit(rows, widths, limit)
+	}
 	out := bufio.NewWriter(w)
 	for _, row := range rows {
-		line := ""
-		for i, cell := range row {
-			cell = printable(cell)
-			if i < len(row)-1 {
-				cell += strings.Repeat(" ", widths[i]-Width(cell)) + gap
+		for _, line := range lines(row, widths) {
+			if _, err := out.WriteString(line + "\n"); err != nil {
+				return err
 			}
-			line += cell
-		}
-		if _, err := out.WriteString(strings.TrimRight(line, " ") + "\n"); err != nil {
-			return err
 		}
 	}
 	return out.Flush()
+}
+
+// lines are what a row prints: one line, or as many as its longest cell needs.
+func lines(row []string, widths []int) []string {
+	height := 1
+	cut := make([][]string, len(row))
+	for i, cell := range row {
+		cut[i] = wrap(printable(cell), widths[i])
+		height = max(height, len(cut[i]))
+	}
+	out := make([]string, height)
+	for l := range out {
+		for i := range row {
+			cell := ""
+			if l < len(cut[i]) {
+				cell = cut[i][l]
+			}
+			if i < len(row)-1 {
+				cell += strings.Repeat(" ", max(0, widths[i]-Width(cell))) + gap
+			}
+			out[l] += cell
+		}
+		out[l] = strings.TrimRight(out[l], " ")
+	}
+	return out
 }
 
 func columnWidths(rows [][]string) []int {
@@ -54,14 +82,17 @@ func columnWidths(rows [][]string) []int {
 func Width(s string) int {
 	n := 0
 	for _, r := range s {
-		switch width.LookupRune(r).Kind() {
-		case width.EastAsianWide, width.EastAsianFullwidth:
-			n += 2
-		default:
-			n++
-		}
+		n += cells(r)
 	}
 	return n
+}
+
+func cells(r rune) int {
+	switch width.LookupRune(r).Kind() {
+	case width.EastAsianWide, width.EastAsianFullwidth:
+		return 2
+	}
+	return 1
 }
 
 // Shorten cuts s to at most n cells, with … at the end where something is missing.

@@ -76,7 +76,7 @@ type Report struct {
 
 // Of is what the report says of one customer. An unknown one has nothing.
 func (r *Report) Of(customer string) *Report {
-	out := &Report{At: r.At, Resources: r.resourcesOf[customer], Totals: map[Status]int{}, resourcesOf: map[string]int{}}
+	out := &Report{At: r.At, Resources: r.resourcesOf[customer], Totals: map[Status]int{}, Entries: []Entry{}, Entitlements: []Usage{}, resourcesOf: map[string]int{}}
 	out.resourcesOf[customer] = out.Resources
 	for _, e := range r.Entries {
 		if e.Customer == customer {
@@ -147,7 +147,7 @@ func Compute(ctx context.Context, cfg Config, q storage.Queryable, j ruleset.Jou
 		return nil, fmt.Errorf("coverage: %w", err)
 	}
 	c := composer{scan: s, rules: rules, applied: applied, breaches: breaches, now: now}
-	r := &Report{At: now.UTC(), Totals: map[Status]int{}, Entitlements: s.usage(cfg), resourcesOf: map[string]int{}}
+	r := &Report{At: now.UTC(), Totals: map[Status]int{}, Entries: []Entry{}, Entitlements: append([]Usage{}, s.usage(cfg)...), resourcesOf: map[string]int{}}
 	for _, res := range s.resources() {
 		r.Resources++
 		r.resourcesOf[res.customer]++

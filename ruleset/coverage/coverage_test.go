@@ -3,6 +3,7 @@ package coverage
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
@@ -339,6 +340,8 @@ func TestReportOfOneCustomer(t *testing.T) {
 	}
 	if other := all.Of("other"); other.Resources != 0 || other.Holes() != 0 || len(other.Entries) != 0 || len(other.Entitlements) != 0 {
 		t.Errorf("another customer has %+v", other)
+	} else if text, err := json.Marshal(other); err != nil || strings.Contains(string(text), "null") {
+		t.Errorf("%s, %v", text, err)
 	}
 }
 

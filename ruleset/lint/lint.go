@@ -45,6 +45,7 @@ const (
 	CodeNoRunbook       = "no-runbook"
 	CodeCustomerLost    = "customer-lost"
 	CodeNoGoodReading   = "no-good-reading"
+	CodeSameID          = "same-id"
 )
 
 // Finding is one mistake.
@@ -76,8 +77,10 @@ type Config struct {
 func Check(cfg Config, groups []ruleset.Group) []Finding {
 	c := checker{cfg: cfg}
 	var all []*read
+	ids := map[string]*ruleset.Rule{}
 	for _, g := range groups {
 		for _, r := range g.Rules {
+			c.sameID(r, ids)
 			if x := c.rule(r); x != nil {
 				all = append(all, x)
 			}
@@ -120,6 +123,19 @@ func (c *checker) add(r *ruleset.Rule, s Severity, code, fix, format string, arg
 	c.findings = append(c.findings, Finding{
 		File: r.File, Line: r.Line, Rule: r.ID(), Severity: s, Code: code, Message: fmt.Sprintf(format, args...), Fix: fix,
 	})
+}
+
+// sameID reports a rule whose id is taken: the engine does not load two of an id.
+// Prometheus's own rules may share one.
+func (c *checker) sameID(r *ruleset.Rule, ids map[string]*ruleset.Rule) {
+	if r.Plain {
+		return
+	}
+	if first := ids[r.ID()]; first != nil {
+		c.add(r, Error, CodeSameID, "rename its group or alert, or give it another contract.row", "the rule at %s:%d has the same id: the server takes neither", first.File, first.Line)
+		return
+	}
+	ids[r.ID()] = r
 }
 
 func (c *checker) rule(r *ruleset.Rule) *read {

@@ -297,3 +297,24 @@ func TestSetAlgebra(t *testing.T) {
 		}
 	})
 }
+
+// Two files may hold the same group and alert; the engine would load neither.
+func TestSameIDInTwoFiles(t *testing.T) {
+	var groups []ruleset.Group
+	for _, f := range []struct{ name, limits string }{{"a.yml", "5, consecutive: 3"}, {"b.yml", "8, consecutive: 3"}, {"c.yml", "9, for: 3m"}, {"d.yml", "9, for: 3m"}} {
+		gs, err := ruleset.Parse(f.name, []byte("groups: [{name: g, interval: 1m, rules: [{alert: A, expr: host_load5 >= "+f.limits+"}]}]"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		groups = append(groups, gs...)
+	}
+	var got []string
+	for _, x := range Check(Config{}, groups) {
+		if x.Code == CodeSameID {
+			got = append(got, fmt.Sprintf("%s:%d %s: %s", x.File, x.Line, x.Severity, x.Message))
+		}
+	}
+	if d := cmp.Diff([]string{"b.yml:1 error: the rule at a.yml:1 has the same id: the server takes neither"}, got); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+}

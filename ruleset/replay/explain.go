@@ -101,8 +101,11 @@ func Explain(ctx context.Context, groups []ruleset.Group, q queryable, past Past
 	switch {
 	case !known:
 		return nil, fmt.Errorf("%w: no rule with consecutive is named %q; 'watchkeeper rules list' names them", ErrNoAlert, name)
+	case len(out) == 0 && len(matchers) == 0:
+		return nil, fmt.Errorf("%w: rule %q watches no series up to %s", ErrNoAlert, name, ask.At.UTC().Format(time.RFC3339))
 	case len(out) == 0:
-		return nil, fmt.Errorf("%w: no series of %q matches %s up to %s", ErrNoAlert, name, ask.Alert, ask.At.UTC().Format(time.RFC3339))
+		return nil, fmt.Errorf("%w: rule %q watches no series that matches %s up to %s; without labels all that it watches are explained",
+			ErrNoAlert, name, ask.Alert, ask.At.UTC().Format(time.RFC3339))
 	}
 	return out, nil
 }
