@@ -94,6 +94,7 @@ func New(d Deps, set *metrics.Set, log *slog.Logger) http.Handler {
 		_, _ = io.WriteString(w, "reloaded\n")
 	})
 	mux.HandleFunc("GET /graph", serveGraph)
+	mux.HandleFunc("GET "+DocsPath, serveDocs)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, index) })
 	// A web page that somebody has open must not reload or acknowledge here.
 	return counted(http.NewCrossOriginProtection().Handler(mux), set)
@@ -120,6 +121,7 @@ const index = `watchkeeper
 /api/sources                     sources, when each last delivered
 /api/coverage                    resources and contract rows: watched, or why not
 /alertmanager/api/v2             Alertmanager's API (amtool --alertmanager.url=…/alertmanager)
+/docs/                           runbooks and the other pages
 /metrics /-/healthy /-/ready     this server
 `
 

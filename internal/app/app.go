@@ -127,6 +127,7 @@ func New(cfg *config.Config, opts Options) (a *App, err error) {
 	}
 	// The address is known now.
 	w.running.ExternalURL = a.externalURL(cfg)
+	linkRunbooks(w.groups, a.externalURL(cfg))
 	if w.routing, err = a.buildRouting(cfg); err != nil {
 		return a, err
 	}

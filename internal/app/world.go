@@ -88,6 +88,9 @@ func (a *App) build(cfg *config.Config) (*world, error) {
 	if w.loadedRules, err = readRules(cfg, a.now()); err != nil {
 		return nil, err
 	}
+	if a.apiListener != nil { // else New does it, when the address is known
+		linkRunbooks(w.groups, a.externalURL(cfg))
+	}
 	w.running = cfg.Rules.Plain
 	w.running.Dir, w.running.ExternalURL = filepath.Dir(cfg.File()), a.externalURL(cfg)
 	if err := promrules.Check(w.running, w.files); err != nil {
