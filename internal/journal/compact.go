@@ -58,8 +58,9 @@ var ErrCompacting = errors.New("journal: a compaction is running")
 // unasked. Appends wait only while the last of those are copied.
 //
 // At every moment the file is the old one or the new one, whole and on disk, so a
-// crash costs nothing. It ends early with ctx. After an error the old one goes on, unless nobody can say
-// any more which of the two a crash would leave: then appends fail from there on.
+// crash costs nothing. It ends early with ctx. After an error the old one goes on,
+// unless nobody can say any more which of the two a crash would leave: then appends
+// fail from there on.
 func (j *Journal) Compact(ctx context.Context, keep func(Record) bool) error {
 	if !j.compacting.TryLock() {
 		return ErrCompacting
