@@ -55,7 +55,7 @@ func TestTimeoutEndsTheWholeGroup(t *testing.T) {
 		waitFor(file)
 		cancel()
 	}()
-	r, err := command.Run(ctx, shell(`sleep 1000 & echo $! >"$1.new"; mv "$1.new" "$1"; echo begun; wait`, file))
+	r, err := command.Run(ctx, shell(`echo begun; sleep 1000 & echo $! >"$1.new"; mv "$1.new" "$1"; wait`, file))
 	if err != nil || !r.TimedOut || r.ExitCode != -1 || string(r.Output) != "begun\n" {
 		t.Fatalf("%+v, %v", r, err)
 	}
