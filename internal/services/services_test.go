@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -20,6 +19,7 @@ import (
 	"watchkeeper/alertrouter/incident"
 	"watchkeeper/internal/api"
 	"watchkeeper/internal/app/apptest"
+	"watchkeeper/internal/services/ports"
 )
 
 // token is the bearer token of the Prometheus server that writes to us.
@@ -146,12 +146,7 @@ func write(t *testing.T, name, text string) {
 // freeAddress is a loopback address that nobody listens at.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return "127.0.0.1:" + ports.Free(t)
 }
 
 // asJSON parses an answer into plain values.

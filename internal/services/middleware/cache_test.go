@@ -18,6 +18,7 @@ import (
 	"watchkeeper/exporters/middleware/redis"
 	"watchkeeper/exporters/middleware/server"
 	"watchkeeper/exporters/middleware/server/servertest"
+	"watchkeeper/internal/services/ports"
 )
 
 const redisPassword = "wk-redis-pass"
@@ -44,7 +45,7 @@ func redisCLI(t testing.TB, port string, args ...string) string {
 
 func TestRedis(t *testing.T) {
 	t.Parallel()
-	port, replicaPort := freePort(t), freePort(t)
+	port, replicaPort := ports.Free(t), ports.Free(t)
 	primary := redisCollector(t, port, nil)
 	d := startRedis(t, port)
 	answers(t, d, primary)
@@ -121,7 +122,7 @@ func TestRedis(t *testing.T) {
 
 func TestRedisSentinel(t *testing.T) {
 	t.Parallel()
-	port, sentinelPort := freePort(t), freePort(t)
+	port, sentinelPort := ports.Free(t), ports.Free(t)
 	answers(t, startRedis(t, port), redisCollector(t, port, nil))
 	conf := write(t, filepath.Join(folder(t), "sentinel.conf"), `
 port PORT
@@ -154,7 +155,7 @@ func startMemcached(t testing.TB, port string) *daemon {
 
 func TestMemcached(t *testing.T) {
 	t.Parallel()
-	port := freePort(t)
+	port := ports.Free(t)
 	cfg := memcached.Config{Settings: server.Settings{Name: "cache"}, Address: "127.0.0.1:" + port}
 	c := must(memcached.New("acme", cfg, metrics.NewSet(), servertest.Log))(t)
 	d := startMemcached(t, port)

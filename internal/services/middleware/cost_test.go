@@ -17,6 +17,7 @@ import (
 	"watchkeeper/exporters/middleware/server/servertest"
 	"watchkeeper/internal/app/apptest"
 	"watchkeeper/internal/cli"
+	"watchkeeper/internal/services/ports"
 )
 
 // asCommand makes the test binary the program watchkeeper, with its arguments.
@@ -36,7 +37,7 @@ func TestMain(m *testing.M) {
 //	go test -tags services -run '^$' -bench CollectorsOfAHost -benchtime 60x ./internal/services/middleware
 func BenchmarkCollectorsOfAHost(b *testing.B) {
 	config := write(b, filepath.Join(folder(b), "watchkeeper.yml"), hostWithTenServers(b))
-	listen := "127.0.0.1:" + freePort(b)
+	listen := "127.0.0.1:" + ports.Free(b)
 	d := start(b, []string{asCommand + "=1"}, os.Args[0], "exporter", "--config", config, "--listen", listen, "--log-level", "warn")
 	kinds := regexp.MustCompile(`(?m)^(nginx|apache|phpfpm|mysql|pg|redis|memcached|zookeeper|rabbitmq|tomcat|host)_\w*uptime\w*[{ ]`)
 	var page string
@@ -89,16 +90,16 @@ func cpuSeconds(b *testing.B, p procfs.Proc) float64 {
 // watches them and this host, every second.
 func hostWithTenServers(b *testing.B) string {
 	b.Helper()
-	nginxDir, nginxPort := folder(b, "tmp"), freePort(b)
+	nginxDir, nginxPort := folder(b, "tmp"), ports.Free(b)
 	startNginx(b, nginxDir, nginxPort, "1")
-	apacheDir, apachePort := folder(b, "html/deflated"), freePort(b)
+	apacheDir, apachePort := folder(b, "html/deflated"), ports.Free(b)
 	startApache(b, apacheDir, apachePort)
-	fpm := freePort(b)
-	startFPM(b, folder(b, "tmp"), freePort(b), fpm, freePort(b))
-	db := newMariaDB(b, "1", freePort(b))
+	fpm := ports.Free(b)
+	startFPM(b, folder(b, "tmp"), ports.Free(b), fpm, ports.Free(b))
+	db := newMariaDB(b, "1", ports.Free(b))
 	db.sql(b, `CREATE USER 'watchkeeper'@'127.0.0.1' IDENTIFIED BY 'wk-mysql-pass'; GRANT SLAVE MONITOR ON *.* TO 'watchkeeper'@'127.0.0.1'`)
 	pg := newPrimary(b)
-	redisPort, memcachedPort, zooPort := freePort(b), freePort(b), freePort(b)
+	redisPort, memcachedPort, zooPort := ports.Free(b), ports.Free(b), ports.Free(b)
 	startRedis(b, redisPort)
 	startMemcached(b, memcachedPort)
 	startZooKeeper(b, folder(b, "data"), zooPort, "")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"watchkeeper/internal/app/apptest"
+	"watchkeeper/internal/services/ports"
 )
 
 // exporter is a real exporter of somebody else's that a job scrapes.
@@ -47,9 +48,9 @@ func (p *wholePath) until(t *testing.T, query string, want float64) {
 
 func TestMySQLExporter(t *testing.T) {
 	t.Parallel()
-	primary, replica := newMariaDB(t, "1", freePort(t)), newMariaDB(t, "2", freePort(t))
+	primary, replica := newMariaDB(t, "1", ports.Free(t)), newMariaDB(t, "2", ports.Free(t))
 	replicate(t, primary, replica)
-	listen := "127.0.0.1:" + freePort(t)
+	listen := "127.0.0.1:" + ports.Free(t)
 	start(t, []string{"DATA_SOURCE_NAME=watchkeeper:wk-mysql-pass@(127.0.0.1:" + replica.port + ")/"},
 		"prometheus-mysqld-exporter", "--web.listen-address="+listen, "--collect.slave_status")
 	p := scraping(t, exporter{"mysql", "db-2", listen})
@@ -61,7 +62,7 @@ func TestMySQLExporter(t *testing.T) {
 	p.recovers(t, "mysql-replica-broken", "db-2")
 
 	// A second source, which MariaDB names by connection, is a channel of its own.
-	nobody := &mariaDB{port: freePort(t)}
+	nobody := &mariaDB{port: ports.Free(t)}
 	replica.sql(t, source(nobody, "'stock'", "127.0.0.1"))
 	p.until(t, `mysql_replica_running{instance="db-2",channel="stock"}`, 0)
 	p.until(t, `mysql_replica_running{instance="db-2",channel=""}`, 1)
@@ -69,9 +70,9 @@ func TestMySQLExporter(t *testing.T) {
 
 func TestNginxExporter(t *testing.T) {
 	t.Parallel()
-	dir, port := folder(t, "tmp"), freePort(t)
+	dir, port := folder(t, "tmp"), ports.Free(t)
 	d := startNginx(t, dir, port, "1")
-	listen := "127.0.0.1:" + freePort(t)
+	listen := "127.0.0.1:" + ports.Free(t)
 	start(t, nil, "prometheus-nginx-exporter", "-nginx.scrape-uri=http://127.0.0.1:"+port+"/nginx_status", "-nginx.retries=100", "-nginx.retry-interval=1s", "-web.listen-address="+listen)
 	p := scraping(t, exporter{"nginx", "web-1", listen})
 	// The exporter keeps one connection open; others come and go.
@@ -93,9 +94,9 @@ func TestNginxExporter(t *testing.T) {
 
 func TestApacheExporter(t *testing.T) {
 	t.Parallel()
-	dir, port := folder(t, "html"), freePort(t)
+	dir, port := folder(t, "html"), ports.Free(t)
 	d := startApache(t, dir, port)
-	listen := "127.0.0.1:" + freePort(t)
+	listen := "127.0.0.1:" + ports.Free(t)
 	start(t, nil, "prometheus-apache-exporter", "--scrape_uri=http://127.0.0.1:"+port+"/server-status?auto", "--telemetry.address="+listen)
 	p := scraping(t, exporter{"apache", "web-1", listen})
 	r := restart{"apache-restarted", "web-1", "apache_uptime_seconds", pace}
@@ -108,7 +109,7 @@ func TestApacheExporter(t *testing.T) {
 func TestRabbitMQPlugin(t *testing.T) {
 	t.Parallel()
 	r := newRabbitMQ(t, "")
-	listen := freePort(t)
+	listen := ports.Free(t)
 	for _, v := range r.env {
 		if file, ok := strings.CutPrefix(v, "RABBITMQ_ENABLED_PLUGINS_FILE="); ok {
 			write(t, file, "[rabbitmq_management,rabbitmq_prometheus].")
@@ -140,7 +141,7 @@ func TestRabbitMQPlugin(t *testing.T) {
 
 func TestRedisExporter(t *testing.T) {
 	t.Parallel()
-	port, listen := freePort(t), "127.0.0.1:"+freePort(t)
+	port, listen := ports.Free(t), "127.0.0.1:"+ports.Free(t)
 	startRedis(t, port, "--maxclients", "77")
 	start(t, nil, "prometheus-redis-exporter", "-web.listen-address="+listen, "-redis.addr=redis://127.0.0.1:"+port, "-redis.password="+redisPassword)
 	p := scraping(t, exporter{"redis", "cache", listen})

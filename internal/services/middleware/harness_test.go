@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -53,34 +52,6 @@ func write(t testing.TB, path, text string, replacements ...string) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-var ports struct {
-	sync.Mutex
-	given map[string]bool
-}
-
-// freePort returns a loopback port that nobody has and that this function has
-// not given before.
-func freePort(t testing.TB) string {
-	t.Helper()
-	ports.Lock()
-	defer ports.Unlock()
-	if ports.given == nil {
-		ports.given = make(map[string]bool)
-	}
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, port, _ := net.SplitHostPort(l.Addr().String())
-		l.Close()
-		if !ports.given[port] {
-			ports.given[port] = true
-			return port
-		}
-	}
 }
 
 // daemon is a server that a test started.
@@ -152,10 +123,38 @@ func (d *daemon) stop() {
 	d.kill()
 }
 
-// kill ends the daemon at once.
+// kill ends the daemon at once, with its workers: as long as one of them runs, it
+// has the server's port.
 func (d *daemon) kill() {
 	_ = syscall.Kill(-d.cmd.Process.Pid, syscall.SIGKILL)
 	<-d.ended
+	for range 1000 {
+		if !groupRuns(d.cmd.Process.Pid) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	d.t.Errorf("%s: a process of its group still runs ten seconds after SIGKILL", d.name)
+}
+
+// groupRuns reports whether a process group has a process that is not a zombie.
+func groupRuns(id int) bool {
+	if errors.Is(syscall.Kill(-id, 0), syscall.ESRCH) {
+		return false
+	}
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, name := range stats {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue // it has ended since
+		}
+		// After the name, which may have spaces: state, parent, group.
+		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+		if len(fields) > 2 && fields[2] == strconv.Itoa(id) && fields[0] != "Z" && fields[0] != "X" {
+			return true
+		}
+	}
+	return false
 }
 
 func (d *daemon) hasEnded() bool {

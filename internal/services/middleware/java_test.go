@@ -18,6 +18,7 @@ import (
 	"watchkeeper/exporters/middleware/server/servertest"
 	"watchkeeper/exporters/middleware/tomcat"
 	"watchkeeper/exporters/middleware/zookeeper"
+	"watchkeeper/internal/services/ports"
 )
 
 // smallJVM keeps the servers' JVMs small and quick to start.
@@ -90,7 +91,7 @@ func mntr(t testing.TB, port string) map[string]string {
 
 func TestZooKeeper(t *testing.T) {
 	t.Parallel()
-	dir, port := folder(t, "data"), freePort(t)
+	dir, port := folder(t, "data"), ports.Free(t)
 	c := zooCollector(t, port)
 	d := startZooKeeper(t, dir, port, "")
 	answers(t, d, c)
@@ -130,12 +131,12 @@ func TestZooKeeperEnsemble(t *testing.T) {
 	t.Parallel()
 	var servers string
 	for i := 1; i <= 3; i++ {
-		servers += fmt.Sprintf("server.%d=127.0.0.1:%s:%s\n", i, freePort(t), freePort(t))
+		servers += fmt.Sprintf("server.%d=127.0.0.1:%s:%s\n", i, ports.Free(t), ports.Free(t))
 	}
 	var members []*daemon
 	var collectors []*server.Collector
 	for i := 1; i <= 3; i++ {
-		dir, port := folder(t, "data"), freePort(t)
+		dir, port := folder(t, "data"), ports.Free(t)
 		write(t, filepath.Join(dir, "data", "myid"), fmt.Sprint(i))
 		members = append(members, startZooKeeper(t, dir, port, servers))
 		collectors = append(collectors, zooCollector(t, port))
@@ -213,7 +214,7 @@ type tomcatServer struct {
 func newTomcat(t testing.TB) tomcatServer {
 	t.Helper()
 	dir := folder(t, "conf/Catalina/localhost", "logs", "temp", "work", "webapps/ROOT")
-	s := tomcatServer{dir: dir, port: freePort(t)}
+	s := tomcatServer{dir: dir, port: ports.Free(t)}
 	web, err := os.ReadFile("/etc/tomcat10/web.xml")
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"watchkeeper/exporters/middleware/server"
 	"watchkeeper/exporters/middleware/server/servertest"
 	"watchkeeper/exporters/process"
+	"watchkeeper/internal/services/ports"
 )
 
 const jolokiaJars = "/usr/share/java/jolokia-core.jar:/usr/share/java/json-simple.jar"
@@ -33,7 +34,7 @@ func startTarget(t testing.TB, dir, class, port string, more ...string) *daemon 
 // the engine only.
 func TestJava(t *testing.T) {
 	t.Parallel()
-	dir, port := folder(t), freePort(t)
+	dir, port := folder(t), ports.Free(t)
 	compile(t, dir, "testdata/Target.java")
 	begin := func(more ...string) *daemon { return startTarget(t, dir, "Target", port, more...) }
 	url := "http://127.0.0.1:" + port
@@ -80,7 +81,7 @@ func TestJava(t *testing.T) {
 // A declared process that is killed, and started again.
 func TestProcess(t *testing.T) {
 	t.Parallel()
-	port := freePort(t)
+	port := ports.Free(t)
 	cfg := process.DefaultConfig()
 	cfg.Processes = []process.Target{{Name: "cache", Command: "memcached", CommandLine: "-p " + port + " "}}
 	c := must(process.New("acme", cfg, metrics.NewSet(), servertest.Log))(t)

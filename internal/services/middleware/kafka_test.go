@@ -11,13 +11,14 @@ import (
 	"watchkeeper/exporters/middleware/kafka"
 	"watchkeeper/exporters/middleware/server"
 	"watchkeeper/exporters/middleware/server/servertest"
+	"watchkeeper/internal/services/ports"
 )
 
 // A real JVM with the beans of a Kafka broker, read through Jolokia's real
 // engine: Debian has no Kafka.
 func TestKafkaBroker(t *testing.T) {
 	t.Parallel()
-	dir, port := folder(t), freePort(t)
+	dir, port := folder(t), ports.Free(t)
 	compile(t, dir, "testdata/Target.java", "testdata/Broker.java")
 	url := "http://127.0.0.1:" + port + "/jolokia"
 	cfg := kafka.Config{Settings: server.Settings{Name: "kafka-1"}, HTTP: server.HTTP{URL: url}}

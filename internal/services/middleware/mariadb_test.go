@@ -17,6 +17,7 @@ import (
 	"watchkeeper/exporters/middleware/mysql"
 	"watchkeeper/exporters/middleware/server"
 	"watchkeeper/exporters/middleware/server/servertest"
+	"watchkeeper/internal/services/ports"
 )
 
 // mariaDB is one server with an own folder.
@@ -106,7 +107,7 @@ func source(primary *mariaDB, channel, host string) string {
 
 func TestMariaDB(t *testing.T) {
 	t.Parallel()
-	primary, replica := newMariaDB(t, "1", freePort(t)), newMariaDB(t, "2", freePort(t))
+	primary, replica := newMariaDB(t, "1", ports.Free(t)), newMariaDB(t, "2", ports.Free(t))
 	replicate(t, primary, replica)
 	c := replica.collector(t, nil)
 	answers(t, replica.daemon, c)

@@ -20,6 +20,7 @@ import (
 	"watchkeeper/exporters/middleware/postgresql"
 	"watchkeeper/exporters/middleware/server"
 	"watchkeeper/exporters/middleware/server/servertest"
+	"watchkeeper/internal/services/ports"
 )
 
 // postgres is one server with an own folder.
@@ -52,7 +53,7 @@ func newPostgres(t testing.TB, fill func(p *postgres)) *postgres {
 	t.Helper()
 	dir := folder(t)
 	ownedBy(t, "postgres", dir)
-	p := &postgres{dir: dir, data: filepath.Join(dir, "data"), port: freePort(t)}
+	p := &postgres{dir: dir, data: filepath.Join(dir, "data"), port: ports.Free(t)}
 	fill(p)
 	p.start(t)
 	return p

@@ -15,6 +15,7 @@ import (
 	"watchkeeper/exporters/middleware/rabbitmq"
 	"watchkeeper/exporters/middleware/server"
 	"watchkeeper/exporters/middleware/server/servertest"
+	"watchkeeper/internal/services/ports"
 )
 
 func dial(t testing.TB, port string) net.Conn {
@@ -52,12 +53,12 @@ type rabbitMQ struct {
 func newRabbitMQ(t testing.TB, more string) rabbitMQ {
 	t.Helper()
 	dir := folder(t, "home", "db", "log")
-	r := rabbitMQ{port: freePort(t), api: freePort(t), epmd: freePort(t)}
+	r := rabbitMQ{port: ports.Free(t), api: ports.Free(t), epmd: ports.Free(t)}
 	write(t, filepath.Join(dir, "plugins"), "[rabbitmq_management].")
 	write(t, filepath.Join(dir, "rabbitmq.conf"), rabbitConf, "PORT", r.port, "API", r.api)
 	r.env = []string{"HOME=" + filepath.Join(dir, "home"), "RABBITMQ_NODENAME=wk" + r.port + "@localhost", "RABBITMQ_CONFIG_FILE=" + filepath.Join(dir, "rabbitmq.conf"),
 		"RABBITMQ_ENABLED_PLUGINS_FILE=" + filepath.Join(dir, "plugins"), "RABBITMQ_MNESIA_BASE=" + filepath.Join(dir, "db"),
-		"RABBITMQ_LOG_BASE=" + filepath.Join(dir, "log"), "RABBITMQ_DIST_PORT=" + freePort(t), "ERL_EPMD_PORT=" + r.epmd, "ERL_EPMD_ADDRESS=127.0.0.1",
+		"RABBITMQ_LOG_BASE=" + filepath.Join(dir, "log"), "RABBITMQ_DIST_PORT=" + ports.Free(t), "ERL_EPMD_PORT=" + r.epmd, "ERL_EPMD_ADDRESS=127.0.0.1",
 		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=+S 1:1 +sbwt none +A 4 -kernel inet_dist_use_interface {127,0,0,1} " + more}
 	return r
 }

@@ -11,14 +11,15 @@ import (
 	"time"
 
 	"watchkeeper/exporters/middleware/server/servertest"
+	"watchkeeper/internal/services/ports"
 )
 
 func mysqlVictim(t testing.TB) victim {
-	port := freePort(t)
+	port := ports.Free(t)
 	return victim{
 		name: "mysql", watched: map[string][]string{"middleware.mysql": {fmt.Sprintf(`name: db-2, address: "127.0.0.1:%s", username: watchkeeper, password_file: %q`, port, servertest.PasswordFile(t, "wk-mysql-pass"))}},
 		provoke: func(t *testing.T, p *wholePath) {
-			primary, replica := newMariaDB(t, "1", freePort(t)), newMariaDB(t, "2", port)
+			primary, replica := newMariaDB(t, "1", ports.Free(t)), newMariaDB(t, "2", port)
 			replicate(t, primary, replica)
 			p.good(t, "mysql_replica_lag_seconds", "db-2", "mysql-replica-lag")
 			// The IO thread may take a moment to connect.
@@ -102,7 +103,7 @@ func rabbitLimitsVictim(t testing.TB) victim {
 
 // processVictim is a process and its port.
 func processVictim(t testing.TB) victim {
-	port := freePort(t)
+	port := ports.Free(t)
 	return victim{
 		name: "process", watched: map[string][]string{
 			processes: {fmt.Sprintf(`name: cache, command: memcached, cmdline: "-p %s "`, port)},

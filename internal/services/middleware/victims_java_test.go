@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"watchkeeper/exporters/middleware/server/servertest"
+	"watchkeeper/internal/services/ports"
 )
 
 // nonHeapLimits are a JVM's limits of what is not heap, in MiB. Without a space of
@@ -22,7 +23,7 @@ func nonHeapLimits(metaspace, code int) []string {
 }
 
 func javaVictim(t testing.TB) victim {
-	dir, port := folder(t), freePort(t)
+	dir, port := folder(t), ports.Free(t)
 	url := "http://127.0.0.1:" + port
 	r := restart{"java-restarted", "jvm", "java_uptime_seconds", pace}
 	return victim{
@@ -95,7 +96,7 @@ func tomcatVictim(t testing.TB) victim {
 }
 
 func kafkaVictim(t testing.TB) victim {
-	dir, port := folder(t), freePort(t)
+	dir, port := folder(t), ports.Free(t)
 	url := "http://127.0.0.1:" + port + "/jolokia"
 	values := []struct{ row, bean, attribute, good, bad string }{
 		{"kafka-under-replicated", "kafka.server:type=ReplicaManager,name=UnderReplicatedPartitions", "Value", "0", "3"},
@@ -129,25 +130,25 @@ func kafkaVictim(t testing.TB) victim {
 // asked until they go on.
 func zooVictim(t testing.TB) victim {
 	var servers string
-	var ports, dirs []string
+	var clients, dirs []string
 	v := victim{name: "zookeeper", watched: make(map[string][]string)}
 	for i := 1; i <= 3; i++ {
-		servers += fmt.Sprintf("server.%d=127.0.0.1:%s:%s\n", i, freePort(t), freePort(t))
-		ports, dirs = append(ports, freePort(t)), append(dirs, folder(t, "data"))
+		servers += fmt.Sprintf("server.%d=127.0.0.1:%s:%s\n", i, ports.Free(t), ports.Free(t))
+		clients, dirs = append(clients, ports.Free(t)), append(dirs, folder(t, "data"))
 		write(t, filepath.Join(dirs[i-1], "data", "myid"), fmt.Sprint(i))
-		v.watched["middleware.zookeeper"] = append(v.watched["middleware.zookeeper"], fmt.Sprintf(`name: zoo-%d, address: "127.0.0.1:%s"`, i, ports[i-1]))
+		v.watched["middleware.zookeeper"] = append(v.watched["middleware.zookeeper"], fmt.Sprintf(`name: zoo-%d, address: "127.0.0.1:%s"`, i, clients[i-1]))
 	}
 	// The leader must bear the hanging longer than the test takes.
 	servers = "syncLimit=1200\n" + servers
 	v.provoke = func(t *testing.T, p *wholePath) {
 		var members []*daemon
-		for i := range ports {
-			members = append(members, startZooKeeper(t, dirs[i], ports[i], servers))
+		for i := range clients {
+			members = append(members, startZooKeeper(t, dirs[i], clients[i], servers))
 		}
 		leader := -1
 		for i := range members {
 			p.good(t, "zookeeper_uptime_seconds", fmt.Sprintf("zoo-%d", i+1), "zookeeper-outstanding", "zookeeper-latency", "zookeeper-fds")
-			if mntr(t, ports[i])["zk_server_state"] == "leader" {
+			if mntr(t, clients[i])["zk_server_state"] == "leader" {
 				leader = i
 			}
 		}
@@ -156,7 +157,7 @@ func zooVictim(t testing.TB) victim {
 		}
 		name := fmt.Sprintf("zoo-%d", leader+1)
 		eventually(t, patience, "followers in step", func() error {
-			if synced := mntr(t, ports[leader])["zk_synced_followers"]; synced != "2" {
+			if synced := mntr(t, clients[leader])["zk_synced_followers"]; synced != "2" {
 				return fmt.Errorf("%q", synced)
 			}
 			return nil
@@ -174,7 +175,7 @@ func zooVictim(t testing.TB) victim {
 		defer signal(syscall.SIGCONT)
 		// Each new session is a change that the followers must acknowledge.
 		for range 30 {
-			c := dial(t, ports[leader])
+			c := dial(t, clients[leader])
 			defer c.Close()
 			if _, err := c.Write(zooConnect); err != nil {
 				t.Fatal(err)
@@ -194,7 +195,7 @@ var zooConnect = append([]byte{0, 0, 0, 44, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 
 
 // zooFilesVictim may open few files.
 func zooFilesVictim(t testing.TB) victim {
-	dir, port := folder(t, "data"), freePort(t)
+	dir, port := folder(t, "data"), ports.Free(t)
 	return victim{
 		name: "zookeeper with few files", watched: map[string][]string{"middleware.zookeeper": {fmt.Sprintf(`name: zoo-files, address: "127.0.0.1:%s"`, port)}},
 		provoke: func(t *testing.T, p *wholePath) {

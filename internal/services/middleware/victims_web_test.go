@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"watchkeeper/internal/services/ports"
 )
 
 // outlasting is longer than ten of a rule's minutes and than its no-data limit.
@@ -54,7 +56,7 @@ func (r restart) once(t testing.TB, p *wholePath, before int, young func()) {
 }
 
 func nginxVictim(t testing.TB) victim {
-	dir, port := folder(t, "tmp"), freePort(t)
+	dir, port := folder(t, "tmp"), ports.Free(t)
 	r := restart{"nginx-restarted", "web-pid", "nginx_uptime_seconds", nginxPace}
 	return victim{
 		name: "nginx", watched: map[string][]string{"middleware.nginx": {fmt.Sprintf(`name: web-pid, url: "http://127.0.0.1:%s/nginx_status", pid_file: %q`, port, filepath.Join(dir, "nginx.pid"))}},
@@ -75,7 +77,7 @@ func nginxVictim(t testing.TB) victim {
 // nginxCounterVictim is on another host, as it were: only its page is read. It
 // is down for longer than the rule looks back.
 func nginxCounterVictim(t testing.TB) victim {
-	dir, port := folder(t, "tmp"), freePort(t)
+	dir, port := folder(t, "tmp"), ports.Free(t)
 	return victim{
 		name: "nginx by its counters", watched: map[string][]string{"middleware.nginx": {fmt.Sprintf(`name: web-page, url: "http://127.0.0.1:%s/nginx_status"`, port)}},
 		provoke: func(t *testing.T, p *wholePath) {
@@ -102,7 +104,7 @@ func nginxCounterVictim(t testing.TB) victim {
 }
 
 func apacheVictim(t testing.TB) victim {
-	dir, port := folder(t, "html/deflated"), freePort(t)
+	dir, port := folder(t, "html/deflated"), ports.Free(t)
 	url := "http://127.0.0.1:" + port
 	r := restart{"apache-restarted", "apache-1", "apache_uptime_seconds", pace}
 	return victim{
@@ -156,7 +158,7 @@ func fetchDeflated(url string, stop <-chan struct{}) {
 }
 
 func phpVictim(t testing.TB) victim {
-	dir, port, status, burst := folder(t, "tmp"), freePort(t), freePort(t), freePort(t)
+	dir, port, status, burst := folder(t, "tmp"), ports.Free(t), ports.Free(t), ports.Free(t)
 	script := write(t, filepath.Join(dir, "sleep.php"), `<?php sleep(600); echo "ok";`)
 	nap := write(t, filepath.Join(dir, "nap.php"), `<?php sleep(3); echo "ok";`)
 	entry := `name: %s, fastcgi: "127.0.0.1:%s", path: /fpm-status`
@@ -190,7 +192,7 @@ func phpVictim(t testing.TB) victim {
 
 // websiteVictim is a page and its port.
 func websiteVictim(t testing.TB) victim {
-	dir, port := folder(t, "tmp"), freePort(t)
+	dir, port := folder(t, "tmp"), ports.Free(t)
 	return victim{
 		name: "website", watched: map[string][]string{targets: {fmt.Sprintf(`name: site, url: "http://127.0.0.1:%s/nginx.conf", http: {expect_body: "daemon off"}`, port)}},
 		provoke: func(t *testing.T, p *wholePath) {

@@ -19,6 +19,7 @@ import (
 	"watchkeeper/exporters/middleware/phpfpm"
 	"watchkeeper/exporters/middleware/server"
 	"watchkeeper/exporters/middleware/server/servertest"
+	"watchkeeper/internal/services/ports"
 )
 
 const nginxConf = `
@@ -54,7 +55,7 @@ func startNginx(t testing.TB, dir, port, fpm string) *daemon {
 
 func TestNginx(t *testing.T) {
 	t.Parallel()
-	dir, port := folder(t, "tmp"), freePort(t)
+	dir, port := folder(t, "tmp"), ports.Free(t)
 	url := "http://127.0.0.1:" + port
 	cfg := nginx.Config{Settings: server.Settings{Name: "web-1"}, HTTP: server.HTTP{URL: url + "/nginx_status"}, PIDFile: filepath.Join(dir, "nginx.pid")}
 	c := must(nginx.New("acme", cfg, metrics.NewSet(), servertest.Log))(t)
@@ -160,7 +161,7 @@ func startApache(t testing.TB, dir, port string) *daemon {
 
 func TestApache(t *testing.T) {
 	t.Parallel()
-	dir, port := folder(t, "html"), freePort(t)
+	dir, port := folder(t, "html"), ports.Free(t)
 	url := "http://127.0.0.1:" + port
 	write(t, filepath.Join(dir, "html", "index.html"), strings.Repeat("ok ", 100_000))
 	begin := func() *daemon { return startApache(t, dir, port) }
@@ -249,7 +250,7 @@ func startFPM(t testing.TB, dir, port, status, burst string) *daemon {
 
 func TestPHPFPM(t *testing.T) {
 	t.Parallel()
-	dir, port, status, burst, web := folder(t, "tmp"), freePort(t), freePort(t), freePort(t), freePort(t)
+	dir, port, status, burst, web := folder(t, "tmp"), ports.Free(t), ports.Free(t), ports.Free(t), ports.Free(t)
 	write(t, filepath.Join(dir, "sleep.php"), `<?php sleep(600); echo "ok";`)
 	build := func(cfg phpfpm.Config) *server.Collector {
 		cfg.Name = "www"
