@@ -97,14 +97,19 @@ func (e *Engine) admit(rs *ruleState, id labels.Labels) bool {
 		return false
 	}
 	rs.watched++
+	rs.watchedOf[customer]++
 	e.customers[customer]++
 	return true
 }
 
 // leave counts an identity out.
 func (e *Engine) leave(rs *ruleState, id labels.Labels) {
+	customer := id.Get("customer")
 	rs.watched--
-	e.customers[id.Get("customer")]--
+	if rs.watchedOf[customer]--; rs.watchedOf[customer] == 0 {
+		delete(rs.watchedOf, customer)
+	}
+	e.customers[customer]--
 }
 
 // addInstance gives an identity that has been counted its instance.

@@ -81,6 +81,7 @@ type ruleState struct {
 	missCheck int64                // last check whose missing_after has been scanned
 	lateCheck int64                // last check whose lateness has been scanned
 	late      map[lateKey]int64    // samples that count for no check up to this one
+	watchedOf map[string]int       // watched, by customer
 
 	// evaluated rules only
 	eval      *evaluation
@@ -172,7 +173,7 @@ func (e *Engine) load(groups []Group) ([]*ruleState, error) {
 
 func (e *Engine) newState(r *Rule, index int) (*ruleState, error) {
 	rs := &ruleState{
-		rule: r, index: index, instances: map[uint64][]*instance{}, texts: texts{}, late: map[lateKey]int64{},
+		rule: r, index: index, instances: map[uint64][]*instance{}, texts: texts{}, late: map[lateKey]int64{}, watchedOf: map[string]int{},
 		maxCheck: math.MinInt64, missCheck: math.MinInt64, lateCheck: math.MinInt64,
 		selectors: selectors(r.expr),
 	}

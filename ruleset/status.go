@@ -27,6 +27,17 @@ func (e *Engine) Rules() []RuleStatus {
 	return out
 }
 
+// Watched counts the identities of one customer that each rule watches, by rule id.
+func (e *Engine) Watched(customer string) map[string]int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	out := make(map[string]int, len(e.rules))
+	for _, rs := range e.rules {
+		out[rs.rule.ID()] = rs.watchedOf[customer]
+	}
+	return out
+}
+
 // Alerts lists the alerts that are pending, firing or in no-data, by rule id
 // and identity.
 func (e *Engine) Alerts() []Alert {
