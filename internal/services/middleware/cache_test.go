@@ -96,9 +96,9 @@ func TestRedis(t *testing.T) {
 			return nil
 		}
 	}
-	eventually(t, 2*time.Minute, "replication", linked(1))
+	eventually(t, patience, "replication", linked(1))
 	d.kill()
-	eventually(t, 2*time.Minute, "the link to break", linked(0))
+	eventually(t, patience, "the link to break", linked(0))
 	fails(t, primary, server.ReasonConnect)
 	fails(t, redisCollector(t, replicaPort, func(c *redis.Config) {
 		c.PasswordFile = servertest.PasswordFile(t, "s3cr3t/pass+word")
@@ -135,7 +135,7 @@ sentinel auth-pass shop PASS
 	}
 	c := redisCollector(t, sentinelPort, func(c *redis.Config) { c.PasswordFile = "" })
 	answers(t, start(t, nil, "redis-server", conf, "--sentinel"), c)
-	eventually(t, 2*time.Minute, "the sentinel's view", func() error {
+	eventually(t, patience, "the sentinel's view", func() error {
 		if values(t, c)[`redis_sentinel_master_ok{master="shop"}`] != 1 {
 			return errNotYet
 		}

@@ -35,7 +35,7 @@ func startDocker(t testing.TB, dir, socket string) func(args ...string) string {
 		"-H", "unix://"+socket, "--storage-driver=vfs", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false", "--bridge=none")
 	call := []string{"-H", "unix://" + socket}
 	for began := time.Now(); ; time.Sleep(100 * time.Millisecond) {
-		if d.hasEnded() || time.Since(began) > 2*time.Minute {
+		if d.hasEnded() || time.Since(began) > patience {
 			t.Logf("the Docker engine may not run here: not tested against it\n%s", tail(d.out.String()))
 			return nil
 		}
@@ -69,13 +69,13 @@ func TestDocker(t *testing.T) {
 
 	j := newJudge(t)
 	j.check(t, c)
-	eventually(t, time.Minute, "memory in use", func() error {
+	eventually(t, patience, "memory in use", func() error {
 		if values(t, c)[`docker_container_memory_used_bytes{container="hungry"}`] < 59<<20 {
 			return errNotYet
 		}
 		return nil
 	})
-	eventually(t, time.Minute, "a quota in use", func() error {
+	eventually(t, patience, "a quota in use", func() error {
 		time.Sleep(2 * time.Second) // over which the use is measured
 		if p := values(t, c)[`docker_container_cpu_used_percent{container="hungry"}`]; p < 95 || p > 115 {
 			return fmt.Errorf("%v %%", p)

@@ -166,6 +166,9 @@ func (d *daemon) hasEnded() bool {
 	}
 }
 
+// patience is how long a test waits for what a server shows; machines may be busy.
+const patience = 4 * time.Minute
+
 // eventually waits until check succeeds.
 func eventually(t testing.TB, limit time.Duration, what string, check func() error) {
 	t.Helper()
@@ -185,7 +188,7 @@ func eventually(t testing.TB, limit time.Duration, what string, check func() err
 // answers waits until a collector of a server that has just started succeeds.
 func answers(t testing.TB, d *daemon, c exporters.Collector) {
 	t.Helper()
-	eventually(t, 2*time.Minute, d.name, func() error {
+	eventually(t, patience, d.name, func() error {
 		if d.hasEnded() {
 			t.Fatalf("%s ended", d.name)
 		}
@@ -207,7 +210,7 @@ func client(t testing.TB, env []string, name string, args ...string) string {
 
 func tryClient(t testing.TB, env []string, name string, args ...string) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(os.Environ(), env...)

@@ -121,7 +121,7 @@ func TestZooKeeper(t *testing.T) {
 	fails(t, c, server.ReasonConnect)
 	limited := startLimitedZooKeeper(t, dir, port)
 	answers(t, limited, c)
-	eventually(t, 2*time.Minute, "open file descriptors", holdFiles(t, port))
+	eventually(t, patience, "open file descriptors", holdFiles(t, port))
 	j.check(t, c)
 	j.want(t, "most file descriptors open", "zookeeper-fds")
 }
@@ -151,7 +151,7 @@ func TestZooKeeperEnsemble(t *testing.T) {
 	if leader < 0 {
 		t.Fatal("nobody leads")
 	}
-	eventually(t, time.Minute, "followers in step", func() error {
+	eventually(t, patience, "followers in step", func() error {
 		if v := values(t, collectors[leader]); v["zookeeper_followers_synced"] != 2 || v["zookeeper_followers"] != 2 {
 			return fmt.Errorf("%v of %v", v["zookeeper_followers_synced"], v["zookeeper_followers"])
 		}
@@ -162,7 +162,7 @@ func TestZooKeeperEnsemble(t *testing.T) {
 			d.kill()
 		}
 	}
-	eventually(t, time.Minute, "the leader to give up", func() error {
+	eventually(t, patience, "the leader to give up", func() error {
 		if err := collectors[leader].Collect(t.Context(), now(), new(servertest.Sink)); err == nil {
 			return errNotYet
 		}
@@ -297,7 +297,7 @@ func TestTomcat(t *testing.T) {
 	j.until(t, c, "heap filled", func() { get(t, s.url("/fill.jsp?fill")) }, "tomcat-heap")
 	get(t, s.url("/fill.jsp"))
 	get(t, s.url("/fill.jsp?burn"))
-	eventually(t, 2*time.Minute, "every core in use", func() error { return busy(values(t, c)["tomcat_cpu_used_percent"]) })
+	eventually(t, patience, "every core in use", func() error { return busy(values(t, c)["tomcat_cpu_used_percent"]) })
 
 	d.kill()
 	fails(t, c, server.ReasonConnect)

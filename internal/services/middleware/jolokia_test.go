@@ -67,7 +67,7 @@ func TestJava(t *testing.T) {
 	j.want(t, "just started", "java-restarted", "!java-heap", "!java-nonheap")
 	j.until(t, c, "heap filled", func() { get(t, url+"/fill") }, "java-heap")
 	get(t, url+"/burn")
-	eventually(t, 2*time.Minute, "every core in use", func() error { return busy(values(t, c)["java_cpu_used_percent"]) })
+	eventually(t, patience, "every core in use", func() error { return busy(values(t, c)["java_cpu_used_percent"]) })
 	d.kill()
 	fails(t, c, server.ReasonConnect)
 	// The other memory with limits that are nearly used up.
@@ -89,7 +89,7 @@ func TestProcess(t *testing.T) {
 	j.check(t, c)
 	j.want(t, "not started", "process-down")
 	d := startMemcached(t, port)
-	eventually(t, 2*time.Minute, "the process", func() error {
+	eventually(t, patience, "the process", func() error {
 		if values(t, c)[`process_state{process="cache"}`] != 1 {
 			return errNotYet
 		}
@@ -101,7 +101,7 @@ func TestProcess(t *testing.T) {
 	j.check(t, c)
 	j.want(t, "killed", "process-down")
 	startMemcached(t, port)
-	eventually(t, 2*time.Minute, "the process", func() error {
+	eventually(t, patience, "the process", func() error {
 		if values(t, c)[`process_state{process="cache"}`] != 1 {
 			return errNotYet
 		}

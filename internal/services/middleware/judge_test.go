@@ -94,7 +94,7 @@ func (j *judge) breached(t testing.TB, row string) bool {
 // shows may be at its limit at one moment and below it at the next.
 func (j *judge) until(t testing.TB, c exporters.Collector, what string, provoke func(), rows ...string) {
 	t.Helper()
-	eventually(t, 2*time.Minute, what, func() error {
+	eventually(t, patience, what, func() error {
 		provoke()
 		j.check(t, c)
 		for _, row := range rows {

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 
@@ -68,7 +67,7 @@ func newMariaDB(t testing.TB, id, port string) *mariaDB {
 func (m *mariaDB) start(t testing.TB) {
 	t.Helper()
 	m.daemon = start(t, []string{"TMPDIR=" + filepath.Join(m.dir, "tmp")}, "/usr/sbin/mariadbd", m.run...)
-	eventually(t, time.Minute, "mariadbd", func() error {
+	eventually(t, patience, "mariadbd", func() error {
 		_, err := tryClient(t, nil, "mariadb-admin", "--no-defaults", "-uroot", "--socket="+m.socket, "ping")
 		return err
 	})
@@ -113,7 +112,7 @@ func TestMariaDB(t *testing.T) {
 	answers(t, replica.daemon, c)
 
 	j := newJudge(t)
-	eventually(t, time.Minute, "replication", func() error {
+	eventually(t, patience, "replication", func() error {
 		if values(t, c)["mysql_replica_running"] != 1 {
 			return errNotYet
 		}
@@ -164,7 +163,7 @@ func TestMariaDB(t *testing.T) {
 	primary.sql(t, "SET timestamp=UNIX_TIMESTAMP()-300; INSERT INTO shop.orders VALUES (1)")
 	lagging := mustLock(t, replica, "shop.orders")
 	replica.sql(t, "START SLAVE SQL_THREAD")
-	eventually(t, time.Minute, "lag", func() error {
+	eventually(t, patience, "lag", func() error {
 		if values(t, c)["mysql_replica_lag_seconds"] < 30 {
 			return errNotYet
 		}
@@ -177,7 +176,7 @@ func TestMariaDB(t *testing.T) {
 	// A second source, of its own channel, that goes away again. It is the same
 	// server under another name: MariaDB refuses the same name twice.
 	replica.sql(t, source(primary, "'billing'", "localhost"))
-	eventually(t, time.Minute, "second source", func() error {
+	eventually(t, patience, "second source", func() error {
 		if values(t, c)[`mysql_replica_running{channel="billing"}`] != 1 {
 			return errNotYet
 		}
@@ -189,7 +188,7 @@ func TestMariaDB(t *testing.T) {
 	}
 
 	primary.kill()
-	eventually(t, 2*time.Minute, "the IO thread to notice", func() error {
+	eventually(t, patience, "the IO thread to notice", func() error {
 		if values(t, c)["mysql_replica_io_running"] != 0 {
 			return errNotYet
 		}
@@ -206,9 +205,9 @@ func TestMariaDB(t *testing.T) {
 // mustLock holds a table in a session of its own.
 func mustLock(t testing.TB, m *mariaDB, table string) (release func()) {
 	t.Helper()
-	d := start(t, nil, "mariadb", "--no-defaults", "-uroot", "--socket="+m.socket, "-e", "LOCK TABLE "+table+" READ; SELECT 'locked'; SELECT SLEEP(120)")
-	eventually(t, 2*time.Minute, "the lock", func() error {
-		if !strings.Contains(m.sql(t, "SHOW PROCESSLIST"), "SLEEP(120)") {
+	d := start(t, nil, "mariadb", "--no-defaults", "-uroot", "--socket="+m.socket, "-e", "LOCK TABLE "+table+" READ; SELECT 'locked'; SELECT SLEEP(900)")
+	eventually(t, patience, "the lock", func() error {
+		if !strings.Contains(m.sql(t, "SHOW PROCESSLIST"), "SLEEP(900)") {
 			return errNotYet
 		}
 		return nil

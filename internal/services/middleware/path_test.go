@@ -116,9 +116,6 @@ func (p *wholePath) fired(t testing.TB, row, instance string) int {
 	return n
 }
 
-// patience is how long a test waits for an incident; machines may be busy.
-const patience = 4 * time.Minute
-
 // fires waits for an incident of a row that fires, looks at its record and
 // returns it. Meanwhile it calls again, unless that is nil, to keep the breach up.
 func (p *wholePath) fires(t testing.TB, row, instance string, again func()) incident.Incident {

@@ -66,7 +66,7 @@ func (p *postgres) start(t testing.TB) {
 		"-c", "wal_receiver_status_interval=1s", "-c", "wal_retrieve_retry_interval=200ms", "-c", "cluster_name=wk_"+p.port,
 		"-c", "archive_mode=on", "-c", "archive_command=/bin/false", "-c", "autovacuum=off")
 	p.daemon = start(t, nil, name, args...)
-	eventually(t, time.Minute, "postgres", func() error {
+	eventually(t, patience, "postgres", func() error {
 		_, err := tryClient(t, nil, "pg_isready", "-q", "-h", "127.0.0.1", "-p", p.port, "-U", "postgres")
 		return err
 	})
@@ -145,7 +145,7 @@ func newStandby(t testing.TB, primary *postgres) *postgres {
 func until(t testing.TB, c *server.Collector, what string, holds func(v map[string]float64) bool) map[string]float64 {
 	t.Helper()
 	var v map[string]float64
-	eventually(t, time.Minute, what, func() error {
+	eventually(t, patience, what, func() error {
 		if v = values(t, c); !holds(v) {
 			return errNotYet
 		}
@@ -254,7 +254,7 @@ func postgresSessions(t testing.TB, p *postgres, c *server.Collector) {
 func exclusively(t testing.TB, p *postgres, statement string) *daemon {
 	t.Helper()
 	d := p.session(t, "BEGIN", statement, `\! sleep 600`)
-	eventually(t, time.Minute, "the transaction", func() error {
+	eventually(t, patience, "the transaction", func() error {
 		if p.psql(t, "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'") != "1" {
 			return errNotYet
 		}
@@ -279,9 +279,9 @@ func postgresDeadlock(t testing.TB, p *postgres, c *server.Collector) {
 			return nil
 		}
 	}
-	eventually(t, time.Minute, "the gate", held(1))
+	eventually(t, patience, "the gate", held(1))
 	one, two := take(10, 20), take(20, 10)
-	eventually(t, time.Minute, "both to have their first row", held(3))
+	eventually(t, patience, "both to have their first row", held(3))
 	p.psql(t, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted")
 	gate.kill()
 	v := until(t, c, "the deadlock", func(v map[string]float64) bool { return v[series] == before+1 })
@@ -312,7 +312,7 @@ func postgresReplication(t testing.TB, primary *postgres, c *server.Collector) {
 	// The replay stands still while the primary writes. Until the standby has
 	// replayed a first transaction it knows no time of one.
 	primary.psql(t, "UPDATE a SET n = 3 WHERE id = 3")
-	eventually(t, time.Minute, "the first transaction", func() error {
+	eventually(t, patience, "the first transaction", func() error {
 		if standby.psql(t, "SELECT n FROM a WHERE id = 3") != "3" {
 			return errNotYet
 		}
@@ -335,7 +335,7 @@ func postgresReplication(t testing.TB, primary *postgres, c *server.Collector) {
 	// The standby goes: its series end, its slot stays and keeps the log.
 	standby.quit()
 	var reasons []string
-	eventually(t, time.Minute, "the primary to notice", func() error {
+	eventually(t, patience, "the primary to notice", func() error {
 		for _, e := range servertest.CollectAt(t, c, now()).Ends {
 			if e.Labels.Get("application_name") != "" {
 				reasons = append(reasons, e.Labels.Get("__name__")+" "+e.Reason)
@@ -365,7 +365,7 @@ func postgresReplication(t testing.TB, primary *postgres, c *server.Collector) {
 	})
 	standby.psql(t, "SELECT pg_promote()")
 	var ends []string
-	eventually(t, time.Minute, "the promotion", func() error {
+	eventually(t, patience, "the promotion", func() error {
 		b := servertest.CollectAt(t, s, now())
 		for _, e := range b.Ends {
 			ends = append(ends, e.Labels.Get("__name__")+" "+e.Reason)
@@ -391,7 +391,7 @@ func (p *postgres) certify(t testing.TB) string {
 		t.Fatal(err)
 	}
 	p.psql(t, "ALTER SYSTEM SET ssl = on", "SELECT pg_reload_conf()")
-	eventually(t, time.Minute, "TLS", func() error {
+	eventually(t, patience, "TLS", func() error {
 		if p.psql(t, "SHOW ssl") != "on" {
 			return errNotYet
 		}
@@ -437,7 +437,7 @@ func postgresFailures(t testing.TB, p *postgres) {
 	for range 17 { // all that superusers have not for themselves
 		p.session(t, "SET ROLE postgres", `\! sleep 600`)
 	}
-	eventually(t, time.Minute, "the sessions", func() error {
+	eventually(t, patience, "the sessions", func() error {
 		if n := number(t, p.psql(t, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")); n < 18 {
 			return errNotYet
 		}

@@ -8,7 +8,6 @@ import (
 	"net"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 
@@ -95,7 +94,7 @@ func TestRabbitMQ(t *testing.T) {
 	ctl("set_permissions", "watchkeeper", "^$", "^$", ".*")
 	c := collector("watchkeeper", "wk-mon-pass")
 	node := `{node="wk` + port + `@localhost"}`
-	eventually(t, time.Minute, "the node's figures", func() error {
+	eventually(t, patience, "the node's figures", func() error {
 		if _, ok := values(t, c)["rabbitmq_file_descriptors_used"+node]; !ok {
 			return errNotYet
 		}
@@ -110,7 +109,7 @@ func TestRabbitMQ(t *testing.T) {
 	for range 3 {
 		admin("POST", "exchanges/%2F/amq.default/publish", `{"properties":{},"routing_key":"orders","payload":"x","payload_encoding":"string"}`)
 	}
-	eventually(t, 2*time.Minute, "three messages", func() error {
+	eventually(t, patience, "three messages", func() error {
 		if n := values(t, c)[`rabbitmq_queue_messages{queue="orders",state="ready",vhost="/"}`]; n != 3 {
 			return fmt.Errorf("%v messages", n)
 		}
@@ -144,7 +143,7 @@ func TestRabbitMQ(t *testing.T) {
 	ctl("set_disk_free_limit", "900000000000000")
 	raised := func(series string, want float64) {
 		t.Helper()
-		eventually(t, time.Minute, series, func() error {
+		eventually(t, patience, series, func() error {
 			if values(t, c)[series] != want {
 				return errNotYet
 			}
@@ -165,7 +164,7 @@ func TestRabbitMQ(t *testing.T) {
 
 	fails(t, collector("watchkeeper", "s3cr3t/pass+word"), server.ReasonAuth)
 	d.kill()
-	eventually(t, 2*time.Minute, "the node to end", func() error {
+	eventually(t, patience, "the node to end", func() error {
 		if c.Collect(t.Context(), now(), new(servertest.Sink)) == nil {
 			return errNotYet
 		}
