@@ -75,7 +75,7 @@ func next(t *testing.T, alerts chan posted, ok func(posted) bool) posted {
 			if ok(a) {
 				return a
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(2 * time.Minute):
 			t.Fatal("no such post")
 		}
 	}
@@ -222,7 +222,7 @@ func waitFor(t *testing.T, c chan struct{}, otherwise string) {
 	t.Helper()
 	select {
 	case <-c:
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal(otherwise)
 	}
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen. The machine may be busy.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // Until looks for something every few milliseconds and fails the test when it
 // does not come.
