@@ -187,8 +187,8 @@ const tomcatXML = `
 </Server>
 `
 
-// fillJSP fills the heap or the classes' memory, uses every core, or stops that
-// and releases the heap.
+// fillJSP fills the heap or the classes' memory, the latter for two seconds each
+// time, uses every core, or stops that and releases the heap.
 const fillJSP = `<%! static java.util.List<byte[]> kept = new java.util.ArrayList<>();
 static java.util.List<Object> loaders = new java.util.ArrayList<>();
 static volatile boolean burning; %><%
@@ -200,7 +200,7 @@ if ("fill".equals(request.getQueryString())) {
   for (int i = 0; i < 4 * Runtime.getRuntime().availableProcessors(); i++) new Thread(() -> { double x = 0; while (burning) x += Math.sqrt(x + 1); }).start();
 } else if ("classes".equals(request.getQueryString())) {
   var memory = java.lang.management.ManagementFactory.getMemoryMXBean();
-  for (int i = 0; i < 5000 && memory.getNonHeapMemoryUsage().getUsed() < memory.getNonHeapMemoryUsage().getMax() * 88 / 100; i++)
+  for (long end = System.nanoTime() + 2_000_000_000L; System.nanoTime() < end && memory.getNonHeapMemoryUsage().getUsed() < memory.getNonHeapMemoryUsage().getMax() * 88 / 100;)
     loaders.add(java.lang.reflect.Proxy.newProxyInstance(new java.net.URLClassLoader(new java.net.URL[0], java.sql.ResultSet.class.getClassLoader()),
       new Class<?>[]{java.sql.ResultSet.class}, (proxy, method, arguments) -> null).getClass());
 } else { kept.clear(); burning = false; }

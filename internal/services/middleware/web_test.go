@@ -115,7 +115,7 @@ func TestNginx(t *testing.T) {
 
 func get(t testing.TB, url string) string {
 	t.Helper()
-	return client(t, nil, "curl", "-sfm", "60", url)
+	return client(t, nil, "curl", "-sfm", "120", url)
 }
 
 const apacheConf = `

@@ -20,8 +20,8 @@ import org.jolokia.http.HttpRequestHandler;
 import org.jolokia.util.LogHandler;
 
 /**
- * A JVM that answers by Jolokia's engine at /jolokia, fills its heap at /fill and its classes' memory at /classes, and uses every core
- * from /burn on.
+ * A JVM that answers by Jolokia's engine at /jolokia, fills its heap at /fill and its classes' memory at /classes (for two seconds each
+ * time), and uses every core from /burn on.
  */
 public class Target {
   static final List<byte[]> kept = new ArrayList<>();
@@ -54,7 +54,7 @@ public class Target {
     server.createContext("/classes", x -> {
       MemoryMXBean memory = ManagementFactory.getMemoryMXBean();
       try {
-        for (int i = 0; i < 5000 && memory.getNonHeapMemoryUsage().getUsed() < memory.getNonHeapMemoryUsage().getMax() / 100 * 88; i++)
+        for (long end = System.nanoTime() + 2_000_000_000L; System.nanoTime() < end && memory.getNonHeapMemoryUsage().getUsed() < memory.getNonHeapMemoryUsage().getMax() / 100 * 88;)
           loaders.add(Proxy.newProxyInstance(new URLClassLoader(new URL[0], ResultSet.class.getClassLoader()), new Class<?>[] {ResultSet.class},
               (proxy, method, arguments) -> null).getClass());
       } catch (OutOfMemoryError e) {
