@@ -16,7 +16,7 @@ PROPERTY_PKGS = $(shell grep -rl pgregory.net/rapid --include='*_test.go' . | xa
 SEED          ?= 1
 CHECKS        ?= 1000
 # $(call gotest,flags,packages)
-gotest = $(GO) test $(1) $(filter-out $(PROPERTY_PKGS),$(2)) && $(GO) test $(1) $(filter $(PROPERTY_PKGS),$(2)) -rapid.seed=$(SEED)
+gotest = $(GO) test -timeout 30m $(1) $(filter-out $(PROPERTY_PKGS),$(2)) && $(GO) test -timeout 30m $(1) $(filter $(PROPERTY_PKGS),$(2)) -rapid.seed=$(SEED)
 
 .PHONY: build demo run test test-race test-services lint bench bench-rules bench-firing bench-aliyun soak-aliyun fuzz properties clean help
 
