@@ -6,9 +6,11 @@ package amapi
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -113,6 +115,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.changeSilences(w, r.WithContext(ctx))
 	case !reading && strings.HasPrefix(path, "/api/v2/alerts"):
 		a.push(w, r.WithContext(ctx))
+	case reading && path == "/api/v2/status":
+		a.status(w, r)
 	default:
 		a.next.ServeHTTP(w, r.WithContext(ctx))
 	}
@@ -129,6 +133,43 @@ func (a *API) push(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	held.release(w)
+}
+
+// status names the release of Alertmanager whose API this is, which its packages know
+// only in its own programs.
+func (a *API) status(w http.ResponseWriter, r *http.Request) {
+	held := newHeldResponse()
+	a.next.ServeHTTP(held, r)
+	var status map[string]json.RawMessage
+	var version map[string]string
+	if held.status == http.StatusOK && json.Unmarshal(held.body.Bytes(), &status) == nil && json.Unmarshal(status["versionInfo"], &version) == nil {
+		version["version"] = release()
+		status["versionInfo"], _ = json.Marshal(version) // text always succeeds
+		if b, err := json.Marshal(status); err == nil {
+			held.body.Reset()
+			held.body.Write(b)
+		}
+	}
+	held.release(w)
+}
+
+// release is that of the Alertmanager module in this program; "" where the program does
+// not know, as in tests.
+var release = sync.OnceValue(func() string {
+	info, _ := debug.ReadBuildInfo()
+	return releaseIn(info)
+})
+
+func releaseIn(info *debug.BuildInfo) string {
+	if info == nil {
+		return ""
+	}
+	for _, m := range info.Deps {
+		if m.Path == "github.com/prometheus/alertmanager" {
+			return strings.TrimPrefix(m.Version, "v")
+		}
+	}
+	return ""
 }
 
 // changeSilences answers a request that changes silences only when the change

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -106,6 +107,7 @@ type gettable struct {
 		State                   string
 		SilencedBy, InhibitedBy []string
 	}
+	EndsAt    time.Time
 	Receivers []struct{ Name string }
 }
 
@@ -123,6 +125,9 @@ func TestPushedAlertBecomesAnIncident(t *testing.T) {
 	s.get("/alerts", &alerts)
 	if len(alerts) != 1 || alerts[0].Labels["instance"] != "a" || alerts[0].Status.State != "active" || len(alerts[0].Receivers) != 1 {
 		t.Errorf("alerts = %+v", alerts)
+	}
+	if end := alerts[0].EndsAt; end.UnixMilli() != now.Add(5*time.Minute).UnixMilli() {
+		t.Errorf("it ends at %s, its sender said %s", end, now.Add(5*time.Minute))
 	}
 	var groups []struct {
 		Labels   map[string]string
@@ -224,8 +229,13 @@ func TestStatusAndReceiversFollowAReload(t *testing.T) {
 	if len(receivers) != 1 || receivers[0].Name != "other" {
 		t.Errorf("receivers = %+v", receivers)
 	}
-	if status := s.do("GET", "/status", "", 200); !bytes.Contains(status, []byte("receiver: other")) {
-		t.Errorf("status = %s", status)
+	var status struct {
+		Config      struct{ Original string }
+		VersionInfo struct{ Version, GoVersion string }
+	}
+	s.get("/status", &status)
+	if !strings.Contains(status.Config.Original, "receiver: other") || status.VersionInfo.Version != release() || status.VersionInfo.GoVersion == "" {
+		t.Errorf("status = %+v", status)
 	}
 }
 
@@ -295,5 +305,37 @@ func TestBadInput(t *testing.T) {
 	s.do("POST", "/alerts", `[{"labels": {"a": "`+strings.Repeat("x", maxBody)+`"}}]`, 400)
 	if all := s.incidents(); len(all) != 0 {
 		t.Errorf("incidents = %+v", all)
+	}
+}
+
+// An alert of ours has an end while it stands, as one that was pushed without: its
+// clients take the zero time for one long gone.
+func TestOwnAlertEndsLater(t *testing.T) {
+	s := newServer(t, nil)
+	before := time.Now()
+	if err := s.Handle(t.Context(), before, []alertrouter.Event{{RuleID: "ours", Alert: "Ours", State: alertrouter.StateFiring, Check: before}}); err != nil {
+		t.Fatal(err)
+	}
+	var alerts []gettable
+	s.get("/alerts", &alerts)
+	var groups []struct{ Alerts []gettable }
+	s.get("/alerts/groups", &groups)
+	if len(alerts) != 1 || len(groups) != 1 {
+		t.Fatalf("%+v, %+v", alerts, groups)
+	}
+	for _, a := range append(alerts, groups[0].Alerts...) {
+		if in := a.EndsAt.Sub(before); in < 5*time.Minute-time.Millisecond || in > 5*time.Minute+time.Since(before) {
+			t.Errorf("it ends in %s, want resolve_timeout", in)
+		}
+	}
+}
+
+func TestRelease(t *testing.T) {
+	info := &debug.BuildInfo{Deps: []*debug.Module{{Path: "github.com/prometheus/prometheus", Version: "v0.315.0"}, {Path: "github.com/prometheus/alertmanager", Version: "v0.34.2"}}}
+	if got := releaseIn(info); got != "0.34.2" {
+		t.Errorf("%q", got)
+	}
+	if got := releaseIn(nil); got != "" {
+		t.Errorf("%q of a program that does not know", got)
 	}
 }
