@@ -16,13 +16,23 @@ type alertSet []*amAlert
 
 var _ provider.Alerts = alertSet(nil)
 
-func newAlertSet(incs []incident.Incident, externalURL string) alertSet {
-	now := time.Now()
-	out := make(alertSet, 0, len(incs))
-	for n := range incs {
-		out = append(out, newAlert(&incs[n], externalURL, now, false))
+func newAlertSet(open []incident.Incident, world *routes, now time.Time) alertSet {
+	out := make(alertSet, 0, len(open))
+	for n := range open {
+		out = append(out, world.shown(&open[n], now))
 	}
 	return out
+}
+
+// shown is an open incident as Alertmanager's API shows an alert. One that stands has an
+// end there: that which its sender gave it, else resolve_timeout from now on, as if it
+// had been pushed just now.
+func (ro *routes) shown(open *incident.Incident, now time.Time) *amAlert {
+	a := newAlert(open, ro.externalURL.String(), now, false)
+	if a.EndsAt = open.Expires; !a.EndsAt.After(now) {
+		a.EndsAt = now.Add(time.Duration(ro.config.Global.ResolveTimeout))
+	}
+	return a
 }
 
 // Subscribe returns an iterator that nothing will come from.

@@ -17,7 +17,7 @@ func (r *Router) OpenAlerts(ctx context.Context) (provider.Alerts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("alertrouter: %w", err)
 	}
-	return newAlertSet(open, r.routes.Load().externalURL.String()), nil
+	return newAlertSet(open, r.routes.Load(), time.Now()), nil
 }
 
 // AlertGroups returns the alert groups that have open incidents, as
@@ -46,7 +46,7 @@ func (r *Router) AlertGroups(ctx context.Context, routeFilter func(*dispatch.Rou
 			if !g.Members[n].Incident.Open() {
 				continue
 			}
-			a := newAlert(&g.Members[n].Incident, world.externalURL.String(), now, false)
+			a := world.shown(&g.Members[n].Incident, now)
 			if alertFilter(a, now) {
 				out.Alerts = append(out.Alerts, a)
 				receivers[a.Fingerprint()] = append(receivers[a.Fingerprint()], g.Receiver)

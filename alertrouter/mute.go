@@ -55,7 +55,7 @@ func (r *Router) Muting(ctx context.Context) (*Muting, error) {
 	if err != nil {
 		return nil, fmt.Errorf("inhibition: %w", err)
 	}
-	m.inhibitor = inhibit.NewInhibitor(newAlertSet(open, world.externalURL.String()), world.config.InhibitRules,
+	m.inhibitor = inhibit.NewInhibitor(newAlertSet(open, world, time.Now()), world.config.InhibitRules,
 		slog.New(slog.DiscardHandler), eventrecorder.Recorder{})
 	m.done = make(chan struct{})
 	go func() {

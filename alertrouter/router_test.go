@@ -386,7 +386,7 @@ func TestSilentSourceIsToldOnce(t *testing.T) {
 		t.Fatalf("%d messages: %q", n, h.told())
 	}
 	m := h.accepted[1]
-	if len(m.Alerts) != 1 || m.Alerts[0].Labels["alertname"] != incident.SourceSilent || m.Alerts[0].Labels["source"] != "aliyun/acme" {
+	if len(m.Alerts) != 1 || m.Alerts[0].Labels["alertname"] != incident.SourceSilent || m.Alerts[0].Labels["source"] != "aliyun/acme" || !strings.Contains(m.Alerts[0].Annotations["summary"], "at least one firing alert gets no new samples") {
 		t.Fatalf("message = %+v", m.Alerts)
 	}
 	w.handle(9*time.Minute, good[:19]...)

@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -122,6 +123,8 @@ func (a *applier) onOpen(inc *Incident, t Transition) error {
 		return nil // an outside alert's earlier end, pushed again
 	case t.State == Firing && was == NoData:
 		return a.change(inc, t, EntryBackToFiring)
+	case t.State == Firing && !t.Expires.IsZero() && t.Labels.Get("severity") != inc.Severity:
+		return a.regrade(inc, t)
 	case t.State == Firing && !t.Expires.IsZero():
 		return a.refresh(inc, t)
 	case t.State == Firing:
@@ -150,6 +153,18 @@ func (a *applier) onClosed(last *Incident, t Transition) error {
 		return a.reopen(last, t)
 	}
 	return a.open(t)
+}
+
+// regrade notes that an alert that stands has another severity. Other people may answer
+// for it now: it is told as news.
+func (a *applier) regrade(inc *Incident, t Transition) error {
+	was := inc.Severity
+	inc.take(t, a.now)
+	if err := a.update(inc); err != nil {
+		return err
+	}
+	t.Reason = fmt.Sprintf("%s instead of %s", cmp.Or(inc.Severity, "none"), cmp.Or(was, "none"))
+	return a.record(inc, t, EntrySeverity)
 }
 
 func (a *applier) open(t Transition) error {

@@ -59,6 +59,7 @@ const (
 	EntryEnded          EntryType = "ended"
 	EntryReopened       EntryType = "reopened"
 	EntryAmended        EntryType = "amended"
+	EntrySeverity       EntryType = "severity_changed"
 	EntryAcknowledged   EntryType = "acknowledged"
 	EntryNote           EntryType = "note"
 	EntryNotified       EntryType = "notified"

@@ -60,7 +60,7 @@ func (a *applier) enqueue(inc *Incident, typ EntryType) error {
 	}
 	told := map[int64]bool{}
 	for _, target := range a.plan(inc) {
-		id, err := a.join(inc, target.Group, typ == EntryNoData)
+		id, err := a.join(inc, target.Group, typ == EntryNoData || typ == EntrySeverity)
 		if err != nil {
 			return err
 		}

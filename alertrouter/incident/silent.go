@@ -9,8 +9,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 )
 
-// SourceSilent is the alert name of the incident that tells, once per source,
-// that alerts of the source fire on without new samples.
+// SourceSilent is the alert name of the incident that tells, once per source, that an
+// alert of the source, or more of them, fires on without new samples.
 const SourceSilent = "SourceSilent"
 
 // silentRuleID is the rule id of SourceSilent.
@@ -91,7 +91,8 @@ func (src silentSource) transition(severity string, check, now time.Time) Transi
 		Labels:   b.Labels(),
 		Identity: labels.FromStrings("source", src.source),
 		Annotations: labels.FromStrings(
-			"summary", "source "+src.source+" is silent: its alerts stay firing without new samples"),
+			// How many they are changes while it stands; one is enough.
+			"summary", "source "+src.source+": at least one firing alert gets no new samples; it stays firing until they come"),
 		State: Firing, Check: check, At: now,
 	}
 }

@@ -58,6 +58,38 @@ func count(t *testing.T, s *Store, q string) (n int) {
 	return n
 }
 
+// An alert that is pushed again with another severity is the same incident, and news.
+func TestSeverityChangesWhileItStands(t *testing.T) {
+	s := openStore(t, filepath.Join(t.TempDir(), "incidents.db"))
+	now := t0
+	push := func(severity string) []Change {
+		now = now.Add(time.Minute)
+		tr := transition("web-1", Firing, t0)
+		tr.Labels = labels.FromStrings("alertname", "CPUHigh", "instance", "web-1", "severity", severity)
+		tr.Expires = now.Add(4 * time.Minute)
+		return s.mustApply(t, now, tr)
+	}
+	push("warning")
+	if c := push("warning"); len(c) != 0 {
+		t.Errorf("a repetition is news: %+v", c)
+	}
+	queued := count(t, s, `SELECT COUNT(*) FROM outbox`)
+	c := push("critical")
+	if len(c) != 1 || c[0].Type != EntrySeverity || c[0].Incident.ID != 1 || c[0].Incident.Severity != "critical" || c[0].Incident.Reason != "" || !c[0].Incident.StartedAt.Equal(t0) {
+		t.Errorf("%+v", c)
+	}
+	if n := count(t, s, `SELECT COUNT(*) FROM outbox`); n != queued+1 {
+		t.Errorf("%d rows of the outbox, before it was %d", n, queued)
+	}
+	d, err := s.Get(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := d.Events[len(d.Events)-1]; last.Type != EntrySeverity || last.Detail != "critical instead of warning" {
+		t.Errorf("%+v", last)
+	}
+}
+
 func TestOneOpenIncidentPerKeyUnderConcurrency(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "incidents.db")
 	stores := []*Store{openStore(t, path), openStore(t, path)} // two processes, as it were

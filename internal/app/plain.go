@@ -4,9 +4,6 @@ import (
 	"context"
 	"strings"
 
-	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
-
 	"watchkeeper/alertrouter"
 	"watchkeeper/alertrouter/incident"
 	"watchkeeper/internal/sample"
@@ -43,7 +40,7 @@ func (a *App) openPlain(ctx context.Context) ([]promrules.Alert, error) {
 			continue
 		}
 		out = append(out, promrules.Alert{
-			RuleID: i.RuleID, Group: group, Name: i.Alert, Customer: i.Customer, Labels: i.Labels, Annotations: i.Annotations,
+			RuleID: i.RuleID, Group: group, Name: i.Alert, Customer: i.Customer, Labels: i.Labels, Identity: i.Identity, Annotations: i.Annotations,
 			State: promrules.StateFiring, Value: float64(i.Value), Check: i.LastCheck, ValidUntil: i.Expires,
 		})
 	}
@@ -56,7 +53,7 @@ func (a *App) notifyPlain(ctx context.Context, alerts []promrules.Alert) error {
 	for _, al := range alerts {
 		events = append(events, alertrouter.Event{
 			Customer: al.Customer, RuleID: al.RuleID, Alert: al.Name, Labels: al.Labels, Annotations: al.Annotations,
-			Identity: labels.NewBuilder(al.Labels).Del(model.AlertNameLabel, "customer").Labels(),
+			Identity: al.Identity,
 			State:    incident.State(al.State), Check: al.Check, Value: al.Value, Reason: al.Reason,
 			Source: plainSource + al.Group, Expires: al.ValidUntil,
 		})

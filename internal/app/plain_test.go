@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/prometheus/model/labels"
 
 	"watchkeeper/alertrouter/incident"
 	"watchkeeper/internal/app"
@@ -128,9 +130,31 @@ func TestPlainRulesOverARestart(t *testing.T) {
 			listed = append(listed, r.ID+" "+r.Type+" "+r.Mode)
 		}
 	}
-	if diff := cmp.Diff([]string{"plain/one recording plain", "plain/Always alerting plain"}, listed); diff != "" {
+	if diff := cmp.Diff([]string{"rules.yml:plain/one recording plain", "rules.yml:plain/Always alerting plain"}, listed); diff != "" {
 		t.Errorf("rules of the folder (-want +got):\n%s", diff)
 	}
+
+	// A former version named the rule without its file, and the severity was part of
+	// the identity: its incident goes on, and is not opened a second time.
+	db, err := sql.Open("sqlite", filepath.Join(dir, "data", "incidents.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	former := incident.Transition{Customer: "default", RuleID: "plain/Always", Identity: labels.FromStrings("severity", "high")}
+	_, err = db.Exec(`UPDATE incidents SET rule_id = ?, incident_key = ?, identity_json = '{"severity":"high"}'`, former.RuleID, former.Key())
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "rules.yml"), strings.Replace(rules, "severity: high", "severity: low", 1))
+	s = serve(t, file)
+	apptest.Until(t, "the incident goes on with another severity", func() bool {
+		list := s.incidents("state=firing")
+		return len(list) == 1 && list[0].Severity == "low"
+	})
+	if all := s.incidents(""); len(all) != 1 || all[0].Key != former.Key() {
+		t.Errorf("incidents: %+v", all)
+	}
+	s.stop()
 
 	write(t, filepath.Join(dir, "rules.yml"), strings.Replace(rules, "alert: Always", "alert: Other", 1))
 	s = serve(t, file)

@@ -14,26 +14,27 @@ import (
 )
 
 // plainGroups puts Prometheus's own rule groups into the shape of its API.
-func plainGroups(groups []*rules.Group) []api.RuleGroup {
+func plainGroups(r *promrules.Runner) []api.RuleGroup {
+	groups := r.Groups()
 	out := make([]api.RuleGroup, 0, len(groups))
 	for _, g := range groups {
 		o := api.RuleGroup{
 			Name: g.Name(), File: g.File(), Interval: g.Interval().Seconds(), Limit: g.Limit(),
 			EvaluationTime: g.GetEvaluationTime().Seconds(), LastEvaluation: g.GetLastEvaluation().UTC(),
 		}
-		for _, r := range g.Rules() {
-			o.Rules = append(o.Rules, plainRule(g, r))
+		for _, rule := range g.Rules() {
+			o.Rules = append(o.Rules, plainRule(r.RuleID(g.File(), g.Name(), rule.Name()), rule))
 		}
 		out = append(out, o)
 	}
 	return out
 }
 
-func plainRule(g *rules.Group, r rules.Rule) api.Rule {
+func plainRule(id string, r rules.Rule) api.Rule {
 	o := api.Rule{
 		Name: r.Name(), Query: r.Query().String(), Labels: r.Labels(), Health: string(r.Health()), Alerts: []api.Alert{},
 		EvaluationTime: r.GetEvaluationDuration().Seconds(), LastEvaluation: r.GetEvaluationTimestamp().UTC(),
-		ID: g.Name() + "/" + r.Name(), Mode: string(ruleset.ModePlain), Type: api.TypeRecording,
+		ID: id, Mode: string(ruleset.ModePlain), Type: api.TypeRecording,
 	}
 	if err := r.LastError(); err != nil {
 		o.LastError = err.Error()
@@ -80,7 +81,7 @@ func plainRuleAsWritten(g promrules.Group, r rulefmt.Rule) api.Rule {
 		Alerts: []api.Alert{}, Mode: string(ruleset.ModePlain), Type: api.TypeRecording,
 		Duration: time.Duration(r.For).Seconds(), KeepFiring: time.Duration(r.KeepFiringFor).Seconds(),
 	}
-	o.ID = g.Name + "/" + o.Name
+	o.ID = g.RuleID(o.Name)
 	if r.Alert != "" {
 		o.Type, o.State = api.TypeAlerting, rules.StateInactive.String()
 	}

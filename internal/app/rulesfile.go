@@ -28,9 +28,10 @@ func RulesOf(cfg *config.Config) ([]api.RuleGroup, error) {
 	return r.asWritten(cfg, time.Time{}), nil
 }
 
-// asWritten shows the rules of both kinds without what became of them.
+// asWritten shows the rules of both kinds without what became of them, those included
+// that are off for somebody.
 func (r *loadedRules) asWritten(cfg *config.Config, now time.Time) []api.RuleGroup {
-	return append(RuleGroups(statuses(r.groups), nil, now), plainGroupsAsWritten(r.plain, time.Duration(cfg.Rules.Plain.EvaluationInterval))...)
+	return append(withOverrides(RuleGroups(statuses(r.groups), nil, now), r.applied), plainGroupsAsWritten(r.plain, time.Duration(cfg.Rules.Plain.EvaluationInterval))...)
 }
 
 func statuses(groups []ruleset.Group) []ruleset.RuleStatus {

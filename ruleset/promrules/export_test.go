@@ -6,4 +6,4 @@ import "time"
 func (r *Runner) SetGrace(d time.Duration) { r.grace = d }
 
 // Key names an alert.
-func (a Alert) Key() string { return a.key() }
+func (a Alert) Key() string { return a.RuleID + a.Labels.String() }

@@ -1,6 +1,7 @@
 package promrules
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -19,7 +20,15 @@ import (
 type File struct {
 	Name string
 	Data []byte
+	// ID stands for the file in the ids of its rules: a name that stays when the
+	// folder of all of them is moved. Empty: Name.
+	ID string
 }
+
+func (f File) id() string { return cmp.Or(f.ID, f.Name) }
+
+// RuleID is the id of a rule: two files may have rule groups and rules of one name.
+func RuleID(fileID, group, rule string) string { return fileID + ":" + group + "/" + rule }
 
 // countsChecks is the field that makes a rule one of ours.
 const countsChecks = "consecutive"
@@ -54,9 +63,13 @@ func parseFiles(files []File) (map[string]*rulefmt.RuleGroups, error) {
 
 // Group is a plain rule group as it stands in a file.
 type Group struct {
-	File string
+	File   string
+	FileID string
 	rulefmt.RuleGroup
 }
+
+// RuleID is the id of a rule of the group.
+func (g Group) RuleID(rule string) string { return RuleID(g.FileID, g.Name, rule) }
 
 // Groups returns the plain rule groups of files, in their order.
 func Groups(files []File) ([]Group, error) {
@@ -64,13 +77,17 @@ func Groups(files []File) ([]Group, error) {
 	if err != nil {
 		return nil, err
 	}
+	return inOrder(files, parsed), nil
+}
+
+func inOrder(files []File, parsed map[string]*rulefmt.RuleGroups) []Group {
 	var out []Group
 	for _, f := range files {
 		for _, g := range parsed[f.Name].Groups {
-			out = append(out, Group{f.Name, g})
+			out = append(out, Group{f.Name, f.id(), g})
 		}
 	}
-	return out, nil
+	return out
 }
 
 // plain parses the plain groups of a file and holds them to Prometheus's rules.

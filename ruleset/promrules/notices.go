@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -28,11 +29,14 @@ const (
 	ReasonChanged = "rule changed"
 )
 
-// Alert is one alert at one notification. Prometheus's resend rules apply: a
-// firing alert is told again every ResendDelay, and a resolved one for 15
-// minutes; Check tells repetitions from news.
+// Alert is one alert at one notification. A firing alert is told again every
+// ResendDelay, as Prometheus does; Check tells repetitions from news.
 type Alert struct {
-	RuleID      string // group/alert
+	// RuleID, Customer and Identity name the alert for as long as it stands. An alert
+	// that was open before a restart or a change of the rule files keeps those that
+	// it was told with.
+	RuleID      string
+	Identity    labels.Labels // of Labels, what tells it from the rule's other alerts
 	File, Group string
 	Name        string
 	Expr        string
@@ -44,13 +48,19 @@ type Alert struct {
 	Value       float64
 	// Check is the evaluation timestamp at which the alert came into State, the
 	// same in every repetition, in exact milliseconds; for StateEnded the time of
-	// the update.
+	// the update, or of the evaluation after it.
 	Check      time.Time
 	ActiveAt   time.Time // when the expression first held; before a restart too, if restored
 	FiredAt    time.Time
 	ResolvedAt time.Time // zero unless resolved
 	// ValidUntil is until when a firing alert counts without being told again.
 	ValidUntil time.Time
+
+	// changed: its rule has been changed since; whether it still stands, the rule's
+	// next evaluation tells.
+	changed bool
+	// resumed: it was told before a restart and has not been since.
+	resumed bool
 }
 
 // NotifyFunc takes alerts in the order of their evaluation. An error is logged
@@ -63,32 +73,36 @@ type notices struct {
 	customer string
 	metrics  *runnerMetrics
 	log      *slog.Logger
+	ids      atomic.Pointer[identities] // of the rules in force
 
 	// mu is held while notify runs: what it is told about one alert must come in
 	// order, also when a rule moves to another rule group at that moment.
-	mu     sync.Mutex
-	firing map[string]Alert // told as firing, by key
-	ended  []Alert          // to be told
+	mu      sync.Mutex
+	firing  map[string]Alert // told as firing, by key
+	resumed []Alert          // told as firing before a restart, not matched with rules yet
+	ended   []Alert          // to be told
 }
 
 func newNotices(notify NotifyFunc, customer string, m *runnerMetrics, log *slog.Logger) *notices {
 	if notify == nil {
 		notify = func(context.Context, []Alert) error { return nil }
 	}
-	return &notices{notify: notify, customer: customer, metrics: m, log: log, firing: map[string]Alert{}}
+	n := &notices{notify: notify, customer: customer, metrics: m, log: log, firing: map[string]Alert{}}
+	n.ids.Store(newIdentities(nil, nil))
+	return n
 }
 
-func key(group string, l labels.Labels) string { return group + "\xff" + l.String() }
+func (n *notices) key(a Alert) string { return n.ids.Load().key(a.place(), a.Labels) }
 
-func (a Alert) key() string { return key(a.Group, a.Labels) }
+func (a Alert) place() place { return place{a.File, a.Group, a.Name} }
 
 // resume takes over what was told as firing before a restart.
 func (n *notices) resume(alerts []Alert) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, a := range alerts {
-		a.File = "" // its rule group may stand in another file now
-		n.firing[a.key()] = a
+		a.resumed = true
+		n.resumed = append(n.resumed, a)
 	}
 }
 
@@ -99,36 +113,67 @@ func (n *notices) tell(ctx context.Context, expr string, in []*rules.Alert) {
 		return
 	}
 	file, group := groupOf(ctx)
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	alerts := make([]Alert, 0, len(in))
 	for _, a := range in {
 		alerts = append(alerts, n.alert(file, group, expr, a))
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if !n.hand(ctx, alerts) {
+	alerts = n.standing(alerts)
+	if len(alerts) == 0 || !n.hand(ctx, alerts) {
 		return
 	}
 	for _, a := range alerts {
 		// What fires again has not ended.
-		n.ended = slices.DeleteFunc(n.ended, func(e Alert) bool { return e.key() == a.key() })
+		n.ended = slices.DeleteFunc(n.ended, func(e Alert) bool { return n.key(e) == n.key(a) })
 		if a.State == StateFiring {
-			n.firing[a.key()] = a
+			n.firing[n.key(a)] = a
 		} else {
-			delete(n.firing, a.key())
+			delete(n.firing, n.key(a))
 		}
 	}
 }
 
+// standing leaves out what is no news: the repetitions of a resolved alert that was
+// taken, and the end of one that stands on with another severity: to Prometheus that is
+// another alert.
+func (n *notices) standing(alerts []Alert) []Alert {
+	newest := map[string]Alert{}
+	for _, a := range alerts {
+		if k := n.key(a); a.State == StateFiring && !a.ActiveAt.Before(newest[k].ActiveAt) {
+			newest[k] = a
+		}
+	}
+	return slices.DeleteFunc(alerts, func(a Alert) bool {
+		k := n.key(a)
+		if _, stands := n.firing[k]; a.State != StateFiring && !stands {
+			return true // it was told
+		}
+		for _, other := range []Alert{newest[k], n.firing[k]} {
+			if other.Labels.IsEmpty() || labels.Equal(other.Labels, a.Labels) {
+				continue
+			}
+			if a.State != StateFiring && !other.changed || other.ActiveAt.After(a.ActiveAt) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
 func (n *notices) alert(file, group, expr string, a *rules.Alert) Alert {
-	name := a.Labels.Get(labels.AlertName)
+	p := place{file, group, a.Labels.Get(labels.AlertName)}
 	out := Alert{
-		RuleID: group + "/" + name, File: file, Group: group, Name: name, Expr: expr,
+		RuleID: n.ids.Load().ruleID(p), Identity: n.ids.Load().of(p, a.Labels), File: file, Group: group, Name: p.name, Expr: expr,
 		Customer: a.Labels.Get(customerLabel), Labels: a.Labels, Annotations: a.Annotations,
 		State: StateFiring, Value: a.Value, Check: check(a.FiredAt),
 		ActiveAt: a.ActiveAt, FiredAt: a.FiredAt, ResolvedAt: a.ResolvedAt, ValidUntil: a.ValidUntil,
 	}
 	if out.Customer == "" {
 		out.Customer = n.customer
+	}
+	if was, told := n.firing[n.key(out)]; told {
+		out.RuleID, out.Customer, out.Identity = was.RuleID, was.Customer, was.Identity
 	}
 	if !a.ResolvedAt.IsZero() {
 		out.State, out.Check = StateResolved, check(a.ResolvedAt)
@@ -150,30 +195,56 @@ func (n *notices) hand(ctx context.Context, alerts []Alert) bool {
 	return true
 }
 
-// retire tells as ended what was told as firing and is no alert of any rule in
-// groups any more. It is called after groups came into force.
+// retire tells as ended what was told as firing and has no rule in groups any more. It
+// is called after groups came into force. Of an alert whose rule is there, but has been
+// changed, the rule's next evaluation tells what became of it.
 func (n *notices) retire(ctx context.Context, now time.Time, groups []*rules.Group) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	alive, ids := map[string]bool{}, map[string]bool{}
+	alive := map[string]bool{}
 	for _, g := range groups {
 		for _, r := range g.AlertingRules() {
-			ids[g.Name()+"/"+r.Name()] = true
-			r.ForEachActiveAlert(func(a *rules.Alert) { alive[key(g.Name(), a.Labels)] = true })
+			r.ForEachActiveAlert(func(a *rules.Alert) { alive[n.ids.Load().key(placeOf(g, r.Name()), a.Labels)] = true })
 		}
 	}
-	for k, a := range n.firing {
-		if alive[k] || a.File == "" && ids[a.RuleID] {
-			continue
+	was := n.firing
+	n.firing = map[string]Alert{}
+	var lost []Alert
+	for _, a := range was {
+		k := n.key(a)
+		a.changed = a.changed || !alive[k] && !a.resumed
+		if n.ids.Load().has(n.ids.Load().ruleID(a.place()), a.Group, a.Name) {
+			n.firing[k] = a
+		} else {
+			lost = append(lost, a)
 		}
-		a.State, a.Reason, a.Check = StateEnded, ReasonRemoved, check(now)
-		if ids[a.RuleID] {
-			a.Reason = ReasonChanged
-		}
-		n.ended = append(n.ended, a)
-		delete(n.firing, k)
 	}
+	for _, a := range append(lost, n.resumed...) {
+		if !n.adopt(a) {
+			a.State, a.Reason, a.Check = StateEnded, ReasonRemoved, check(now)
+			n.ended = append(n.ended, a)
+		}
+	}
+	n.resumed = nil
 	n.flushLocked(ctx)
+}
+
+// adopt finds the rule of an alert that was told before a restart, by a former version
+// or by a rule that stands in another file now. It goes on as what it was told as.
+func (n *notices) adopt(a Alert) bool {
+	places := n.ids.Load().at[[2]string{a.Group, a.Name}]
+	own := slices.IndexFunc(places, func(p place) bool { return n.ids.Load().ruleID(p) == a.RuleID })
+	if own >= 0 {
+		places = places[own : own+1]
+	}
+	for _, p := range places {
+		a.File = p.file
+		if _, taken := n.firing[n.key(a)]; !taken {
+			n.firing[n.key(a)] = a
+			return true
+		}
+	}
+	return false
 }
 
 // An alert that ceased is told from runOutLead, or an evaluation interval, before
@@ -189,16 +260,21 @@ const (
 // its expression ceased to hold while this server was down or while a new for
 // had made it pending again. An Alertmanager lets such an alert run out; it is
 // told here as resolved at the last evaluation before that, and not by a rule
-// that could not be evaluated. What ended and was not taken yet is told again.
+// that could not be evaluated. Where the rule was changed meanwhile, it ends.
+// What ended and was not taken yet is told again.
 func (n *notices) evaluated(ctx context.Context, g *rules.Group, ts time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for k, a := range n.firing {
 		left := a.ValidUntil.Sub(ts)
-		if left > max(g.Interval(), runOutLead) || left > 0 && left <= runOutMargin || !ceased(g, a) {
+		runsOut := left <= 0 || left > runOutMargin && left <= max(g.Interval(), runOutLead)
+		if !runsOut && !a.changed || !n.ceased(g, a) {
 			continue
 		}
 		a.State, a.Check, a.ResolvedAt = StateResolved, check(ts), ts
+		if a.changed {
+			a.State, a.Reason, a.ResolvedAt = StateEnded, ReasonChanged, time.Time{}
+		}
 		n.ended = append(n.ended, a)
 		delete(n.firing, k)
 	}
@@ -207,8 +283,8 @@ func (n *notices) evaluated(ctx context.Context, g *rules.Group, ts time.Time) {
 
 // ceased tells whether g has the rule of a, could evaluate it, and has no such
 // alert, pending or firing.
-func ceased(g *rules.Group, a Alert) bool {
-	if a.Group != g.Name() || a.File != "" && a.File != g.File() {
+func (n *notices) ceased(g *rules.Group, a Alert) bool {
+	if a.Group != g.Name() || a.File != g.File() {
 		return false
 	}
 	found := false
@@ -222,7 +298,7 @@ func ceased(g *rules.Group, a Alert) bool {
 		found = true
 		active := false
 		r.ForEachActiveAlert(func(x *rules.Alert) {
-			active = active || x.State != rules.StateInactive && labels.Equal(x.Labels, a.Labels)
+			active = active || x.State != rules.StateInactive && n.ids.Load().key(placeOf(g, r.Name()), x.Labels) == n.key(a)
 		})
 		if active {
 			return false

@@ -77,6 +77,7 @@ const (
 type world struct {
 	cfg      Config
 	groups   map[string]*rulefmt.RuleGroups
+	ids      *identities
 	alerting *promconfig.Config
 }
 
@@ -92,7 +93,7 @@ func newWorld(cfg Config, files []File) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &world{cfg: cfg, groups: groups, alerting: alerting}, nil
+	return &world{cfg: cfg, groups: groups, ids: newIdentities(files, inOrder(files, groups)), alerting: alerting}, nil
 }
 
 // Check says whether Update would take cfg and files; it starts nothing.
@@ -170,7 +171,7 @@ func withCustomer(query rules.QueryFunc, customer string) rules.QueryFunc {
 }
 
 // Resume takes over alerts that were told as firing before a restart and not
-// closed since, with Labels, Group, Name, RuleID, Customer and ValidUntil. Those
+// closed since, with Labels, Identity, Group, Name, RuleID, Customer and ValidUntil. Those
 // that do not fire again are told as resolved when they run out, those without
 // a rule as ended. It is called before Run.
 func (r *Runner) Resume(alerts []Alert) { r.notices.resume(alerts) }
@@ -209,10 +210,12 @@ func (r *Runner) swap(w *world) error {
 		return errors.Join(fmt.Errorf("alerting: %w", err), r.applyAlerting(r.world.alerting))
 	}
 	r.loader.set(w.groups)
+	r.notices.ids.Store(w.ids)
 	names := slices.Sorted(maps.Keys(w.groups))
 	interval := time.Duration(w.cfg.EvaluationInterval)
 	if err := r.manager.Update(interval, names, w.cfg.externalLabels(), w.cfg.ExternalURL, r.evaluate); err != nil {
 		r.loader.set(r.world.groups)
+		r.notices.ids.Store(r.world.ids)
 		return errors.Join(fmt.Errorf("rules: %w", err), r.applyAlerting(r.world.alerting))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), r.grace)
@@ -271,6 +274,11 @@ func (r *Runner) Run(ctx context.Context) error {
 		return fmt.Errorf("plain rules: %w", err)
 	}
 	return nil
+}
+
+// RuleID is the id of a rule of a rule group that is run.
+func (r *Runner) RuleID(file, group, rule string) string {
+	return r.notices.ids.Load().ruleID(place{file, group, rule})
 }
 
 // Groups returns the rule groups that are run, by file and name, with their
