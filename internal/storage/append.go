@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -30,12 +31,27 @@ const (
 	itemEnd // the stale marker of an end mark
 )
 
+// buffers are what a batch needs while it is being taken, and the next one again.
+type buffers struct {
+	good  []checked
+	items []item
+}
+
+var bufferPool = sync.Pool{New: func() any { return new(buffers) }}
+
+// putBack lets go of what the buffers hold.
+func (b *buffers) putBack() {
+	clear(b.good)
+	clear(b.items)
+	bufferPool.Put(b)
+}
+
 // batch is a sample.Batch while it is being taken.
 type batch struct {
+	*buffers
 	in     sample.Batch
 	source *source
 	nowMs  int64
-	items  []item
 	ends   []sample.End // those that will be accepted
 	res    Result
 }
@@ -83,16 +99,17 @@ func (s *Store) append(ctx context.Context, in sample.Batch) (Result, error) {
 	if err := ctx.Err(); err != nil {
 		return Result{}, fmt.Errorf("storage: %w", err)
 	}
-	b := &batch{in: in, source: s.sources.of(in.Source), nowMs: s.now().UnixMilli()}
+	b := &batch{buffers: bufferPool.Get().(*buffers), in: in, source: s.sources.of(in.Source), nowMs: s.now().UnixMilli()}
+	defer b.putBack()
 	b.res.Accepted = sample.Batch{Source: in.Source, FillIn: in.FillIn}
-	checked := s.check(b)
+	s.check(b)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.broken != nil {
 		return Result{}, s.broken
 	}
-	records := s.resolve(b, checked)
+	records := s.resolve(b)
 	if len(records) > 0 {
 		// Only new series, sources and ends come here. The fsync must not hold up
 		// the others, and what other batches do meanwhile does no harm: nothing
@@ -138,9 +155,10 @@ type checked struct {
 }
 
 // checkLabels needs no look at the labels of a series that the store knows as
-// it was sent: it would not know it, were anything wrong with them.
-func (s *Store) checkLabels(c *labelCheck, x sample.Sample) (checked, Reason, string) {
-	ser := s.index.get(x.Labels.Hash(), x.Labels)
+// it was sent: it would not know it, were anything wrong with them. last is the series
+// of the sample before.
+func (s *Store) checkLabels(c *labelCheck, last *series, x sample.Sample) (checked, Reason, string) {
+	ser := s.index.getAfter(last, x.Labels)
 	if ser != nil && !ser.reserved && ser.customer == c.customer {
 		return checked{x, ser}, "", ""
 	}
@@ -150,15 +168,16 @@ func (s *Store) checkLabels(c *labelCheck, x sample.Sample) (checked, Reason, st
 }
 
 // check does what needs neither lock nor disk, and refuses what it can.
-func (s *Store) check(b *batch) []checked {
+func (s *Store) check(b *batch) {
 	limit := b.nowMs + time.Duration(s.cfg.MaxFuture).Milliseconds()
 	labelCheck := newLabelCheck(&s.cfg, b.in.Source)
-	good := make([]checked, 0, len(b.in.Samples))
+	b.good = slices.Grow(b.good[:0], len(b.in.Samples))
+	var last *series
 	for _, in := range b.in.Samples {
 		refusal := Refusal{Labels: in.Labels, T: in.T, V: in.V}
 		in.V = canonical(in.V)
 		var x checked
-		x, refusal.Reason, refusal.Detail = s.checkLabels(labelCheck, in)
+		x, refusal.Reason, refusal.Detail = s.checkLabels(labelCheck, last, in)
 		if refusal.Reason == "" && x.T > limit {
 			refusal.Reason, refusal.Detail = ReasonFuture, fmt.Sprintf("%s ahead of the clock", ahead(x.T, b.nowMs))
 		}
@@ -166,7 +185,8 @@ func (s *Store) check(b *batch) []checked {
 			b.res.refuse(&s.metrics, refusal)
 			continue
 		}
-		good = append(good, x)
+		b.good = append(b.good, x)
+		last = x.series
 	}
 	for _, e := range b.in.Ends {
 		refusal := Refusal{Labels: e.Labels, T: e.T}
@@ -184,7 +204,6 @@ func (s *Store) check(b *batch) []checked {
 		b.ends = append(b.ends, e)
 	}
 	s.checkFacts(b, limit)
-	return good
 }
 
 func ahead(t, now int64) time.Duration {
@@ -194,13 +213,13 @@ func ahead(t, now int64) time.Duration {
 
 // resolve finds or makes the series of the batch and returns what the journal
 // has to know before they may be written. The caller holds mu.
-func (s *Store) resolve(b *batch, samples []checked) []journal.Record {
+func (s *Store) resolve(b *batch) []journal.Record {
 	records := s.contactRecords(b)
-	b.items = make([]item, 0, len(samples)+len(b.in.Ups)+len(b.ends))
+	b.items = slices.Grow(b.items[:0], len(b.good)+len(b.in.Ups)+len(b.ends))
 	var news map[*series]int // the series whose source is new, to their record
-	for _, x := range samples {
+	for _, x := range b.good {
 		ser := x.series
-		if ser == nil || ser.swept {
+		if ser == nil || ser.swept.Load() {
 			ser = s.seriesOf(x.Labels, b.nowMs)
 		}
 		if ser == nil {

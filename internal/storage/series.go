@@ -3,6 +3,7 @@ package storage
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
@@ -19,6 +20,9 @@ type series struct {
 	customer string
 	reserved bool // the name is one of the store's own
 
+	swept atomic.Bool            // no longer in the index
+	after atomic.Pointer[series] // which came after it last: senders repeat their order
+
 	// Guarded by Store.mu.
 	ref    storage.SeriesRef // of the TSDB's head; 0 or outdated is harmless
 	known  bool              // newest and bits are true
@@ -27,7 +31,6 @@ type series struct {
 	filled bool              // a sample is stored at newest
 	seen   int64             // lower bound of newest while not known; for the sweep
 	endT   int64             // T of the last end mark in the journal
-	swept  bool              // no longer in the index
 
 	// Guarded by index.mu.
 	sources []int32 // who delivers it, in the order of first delivery
@@ -53,6 +56,22 @@ func (x *index) get(hash uint64, l labels.Labels) *series {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return x.find(hash, l)
+}
+
+// getAfter is get where s, nil at the beginning, came just before: a look-up by hash is
+// most of what a sample in order costs.
+func (x *index) getAfter(s *series, l labels.Labels) *series {
+	if s == nil {
+		return x.get(l.Hash(), l)
+	}
+	if next := s.after.Load(); next != nil && !next.swept.Load() && labels.Equal(next.labels, l) {
+		return next
+	}
+	next := x.get(l.Hash(), l)
+	if next != nil {
+		s.after.Store(next)
+	}
+	return next
 }
 
 func (x *index) find(hash uint64, l labels.Labels) *series {
@@ -142,8 +161,12 @@ func (x *index) sweep(before int64) {
 	defer x.mu.Unlock()
 	for h, ss := range x.byHash {
 		kept := slices.DeleteFunc(ss, func(s *series) bool {
-			s.swept = max(s.newest, s.seen) < before
-			return s.swept
+			old := max(s.newest, s.seen) < before
+			if old {
+				s.swept.Store(true)
+				s.after.Store(nil)
+			}
+			return old
 		})
 		x.n -= len(ss) - len(kept)
 		if len(kept) == 0 {

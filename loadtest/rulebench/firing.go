@@ -250,10 +250,15 @@ func (w *firingWorld) deliver(ctx context.Context, began time.Time, say func(str
 	var next atomic.Int64
 	for range 2 {
 		g.Go(func() error {
+			a, err := newAlarm()
+			if err != nil {
+				return err
+			}
+			defer a.close()
 			for {
 				n := next.Add(1) - 1
 				due := began.Add(time.Duration(float64(n) * perSource / w.cfg.Rate * 1e9))
-				if !wait(ctx, due) {
+				if !a.wait(ctx, due) {
 					return nil
 				}
 				if err := w.send(ctx, &w.batches[n%int64(len(w.batches))], due); err != nil {
