@@ -30,9 +30,7 @@ func (e *Engine) bindLeaf(rs *ruleState, ser *series, i int) {
 		in.catchUp()
 	}
 	ser.catchUp()
-	for _, other := range j.series { // nobody is alone any more
-		other.catchUp()
-	}
+	j.heed(i)
 	j.series = insertSeries(j.series, ser)
 	j.readAnew()
 	ser.feeds = append(ser.feeds, feed{rs: rs, leaf: i, join: j})
@@ -50,9 +48,21 @@ func (rs *ruleState) join(leaf int, key labels.Labels) *join {
 			return j
 		}
 	}
-	j := &join{key: key}
+	j := &join{key: rs.sameKey(h, key)}
 	rs.joins[leaf][h] = append(rs.joins[leaf][h], j)
 	return j
+}
+
+// sameKey returns the key as another leaf has it, for memory's sake.
+func (rs *ruleState) sameKey(h uint64, key labels.Labels) labels.Labels {
+	for _, joins := range rs.joins {
+		for _, j := range joins[h] {
+			if labels.Equal(j.key, key) {
+				return j.key
+			}
+		}
+	}
+	return key
 }
 
 // assign notes that src delivers the series.
@@ -116,7 +126,7 @@ func (e *Engine) leave(rs *ruleState, id labels.Labels) {
 func (e *Engine) addInstance(rs *ruleState, id labels.Labels, first int64) *instance {
 	in := &instance{
 		rs: rs, id: id, first: first, settledCheck: first - 1, solid: first - 1, nextLog: math.MaxInt64,
-		liveCheck: first - 1, judged: math.MinInt64, dirtyLo: 1, value: math.NaN(),
+		liveCheck: first - 1, judged: math.MinInt64, slept: math.MinInt64, dirtyLo: 1, value: math.NaN(),
 	}
 	if rs.rule.prog != nil {
 		in.joins = make([]*join, len(rs.rule.prog.leaves))
@@ -126,6 +136,7 @@ func (e *Engine) addInstance(rs *ruleState, id labels.Labels, first int64) *inst
 				key = l.look.apply(e.builder, id)
 			}
 			j := rs.join(i, key)
+			j.heed(i)
 			if !slices.Contains(j.insts, in) {
 				j.insts = append(j.insts, in)
 			}
@@ -133,7 +144,7 @@ func (e *Engine) addInstance(rs *ruleState, id labels.Labels, first int64) *inst
 		}
 	}
 	if rs.eval != nil {
-		in.values = map[int64]float64{}
+		in.notes = map[int64]note{}
 	}
 	h := id.Hash()
 	rs.instances[h] = append(rs.instances[h], in)

@@ -48,7 +48,7 @@ var textFunctions = func() template.FuncMap {
 	return fm
 }()
 
-// texts are a rule's templates.
+// texts are templates as they were parsed, by what was written.
 type texts map[string]parsed
 
 // parsed is a template as far as it can be parsed: a text put together from parts, a
@@ -101,30 +101,57 @@ func execute(t *template.Template, b *strings.Builder, data any) (err error) {
 	return t.Execute(b, data)
 }
 
+// wording puts the texts of alerts together. Who uses it holds a lock.
+type wording struct {
+	builder *labels.Builder
+	texts   texts
+}
+
+func newWording() wording { return wording{labels.NewBuilder(labels.EmptyLabels()), texts{}} }
+
 // labelsOf returns the alert's labels, templates expanded.
-func (rs *ruleState) labelsOf(ctx context.Context, b *labels.Builder, id labels.Labels, value float64, now int64) labels.Labels {
-	b.Reset(id)
-	rs.expand(ctx, b, rs.rule.Labels, id, value, now)
-	b.Set(labels.AlertName, rs.rule.Alert)
-	return b.Labels()
+func (w *wording) labelsOf(ctx context.Context, r *Rule, id labels.Labels, value float64, now int64) labels.Labels {
+	w.builder.Reset(id)
+	w.expand(ctx, r, r.Labels, id, value, now)
+	w.builder.Set(labels.AlertName, r.Alert)
+	return w.builder.Labels()
 }
 
 // annotationsOf returns the alert's annotations, templates expanded.
-func (rs *ruleState) annotationsOf(ctx context.Context, b *labels.Builder, id labels.Labels, value float64, now int64) labels.Labels {
-	b.Reset(labels.EmptyLabels())
-	rs.expand(ctx, b, rs.rule.Annotations, id, value, now)
-	return b.Labels()
+func (w *wording) annotationsOf(ctx context.Context, r *Rule, id labels.Labels, value float64, now int64) labels.Labels {
+	w.builder.Reset(labels.EmptyLabels())
+	w.expand(ctx, r, r.Annotations, id, value, now)
+	return w.builder.Labels()
 }
 
-func (rs *ruleState) expand(ctx context.Context, b *labels.Builder, from, id labels.Labels, value float64, now int64) {
+func (w *wording) expand(ctx context.Context, r *Rule, from, id labels.Labels, value float64, now int64) {
 	if from.IsEmpty() {
 		return
 	}
 	from.Range(func(l labels.Label) {
 		if !strings.Contains(l.Value, "{{") {
-			b.Set(l.Name, l.Value)
+			w.builder.Set(l.Name, l.Value)
 			return
 		}
-		b.Set(l.Name, rs.texts.expand(ctx, l.Value, rs.rule.Alert, id, value, now))
+		w.builder.Set(l.Name, w.texts.expand(ctx, l.Value, r.Alert, id, value, now))
 	})
+}
+
+// unworded is what an entry is told with once it is handed over: half of its time is
+// texts, and nobody needs to wait for them but the sink.
+type unworded struct {
+	told bool  // it has annotations
+	now  int64 // engine time when it came about
+	line int   // of the live log
+}
+
+// complete gives an entry its labels, annotations and ID.
+func (w *wording) complete(ctx context.Context, en *Entry) {
+	u := en.unworded
+	en.unworded = unworded{}
+	en.Labels = w.labelsOf(ctx, en.Rule, en.Identity, en.Value, u.now)
+	if u.told {
+		en.Annotations = w.annotationsOf(ctx, en.Rule, en.Identity, en.Value, u.now)
+	}
+	en.ID = entryID(*en, u.line)
 }

@@ -5,65 +5,185 @@ import (
 	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
 )
 
 // What sleep.go does for rules of one selector is done here for those that join
 // several: an identity without an alert and a run dozes. It has no instance, only
-// the newest point of each operand. A sample that comes in order is judged with
-// what the others have in its slot; a breach wakes the identity, and so does what
-// cannot be judged that way: a sample older than the newest of its series, or one
-// whose slot another operand has left behind.
+// what each operand had at the newest checks. A sample that comes in order is judged
+// with what the others have at its check, wherever they are: the last one to come
+// decides. A breach wakes the identity, and so does what cannot be judged that way: a
+// sample older than the newest of its series, or of a check that is not kept any more.
 
 // doze is an identity that dozes.
 type doze struct {
-	// What a sample looks at.
-	rs        *ruleState
-	pair      [2]point // newest where there are two leaves
-	sides     [2]alone // for the series of the first two
-	judged    int64    // last check with a verdict, and
-	judgedOld int64    // the last of the batches before
-	batch     uint32
-	newest    []point // by leaf
-
+	alone
 	id    labels.Labels
 	joins []*join
 	first int64 // its first check
 	pos   int   // in rs.dozing
+
+	pair [2 * dozeChecks]float64 // rows where there are two leaves
 }
 
-// dozes says whether the rule's identities can doze: each operand is one series
-// of the identity, read from its own slot, and only a sample can make a breach.
+// dozeChecks is of how many checks an identity that dozes knows what its operands had:
+// they may be apart, by offset or because one source is slower than another.
+const dozeChecks = 8 // a power of two
+
+// What a row has for an operand without a sample at that check, and for one of which
+// that is not known.
+const (
+	noSampleBits = 0x7ff8_0000_0000_0002 + iota
+	unknownBits
+)
+
+var noSample, unknown = math.Float64frombits(noSampleBits), math.Float64frombits(unknownBits)
+
+// row returns what the operands have at check k, by leaf; nil when that is not kept
+// any more.
+func (a *alone) row(k int64) []float64 {
+	if k > a.head {
+		a.advance(k)
+	}
+	if k <= a.head-dozeChecks {
+		return nil
+	}
+	i := a.rs.rowAt(k)
+	return a.rows[i : i+len(a.rs.inputs)]
+}
+
+// rowAt is where the row of check k begins.
+func (rs *ruleState) rowAt(k int64) int { return int(k&(dozeChecks-1)) * len(rs.inputs) }
+
+// advance makes k the newest check.
+func (a *alone) advance(k int64) {
+	a.head = max(a.head, k-dozeChecks)
+	for a.head < k {
+		a.head++
+		i := a.rs.rowAt(a.head)
+		for j := range a.rs.inputs {
+			a.rows[i+j] = noSample
+		}
+	}
+}
+
+// kept is a sample's value as a row has it.
+func kept(v float64) float64 {
+	if v != v && !isStale(v) {
+		return math.NaN()
+	}
+	return v
+}
+
+// recall fills in what an operand that has been read until now had; ser is nil for one
+// without a series.
+func (d *doze) recall(leaf int, ser *series) {
+	r := d.rs.rule
+	l := r.prog.leaves[leaf]
+	known := int64(math.MinInt64)
+	if ser != nil {
+		known = r.checkOf(ser.tail[0].t + l.offset)
+	}
+	for k := d.head - dozeChecks + 1; k <= d.head; k++ {
+		v := unknown
+		if k >= known {
+			v = noSample
+		}
+		d.row(k)[leaf] = v
+	}
+	if ser == nil {
+		return
+	}
+	for _, p := range ser.tail {
+		if row := d.row(r.checkOf(p.t + l.offset)); row != nil {
+			row[leaf] = kept(p.v)
+		}
+	}
+}
+
+// input is what a rule whose identities doze knows of a leaf.
+type input struct {
+	gate   sleeper // what may let a breach through
+	offset int64   // ms
+	slot   slot    // that of the sample which came last, and
+	row    int     // where its row begins
+}
+
+// dozes says whether the rule's identities can doze: each operand is one series at
+// most, read from one slot, and only a sample can make a breach.
 func (p *program) dozes(r *Rule) bool {
-	return len(p.leaves) > 1 && !p.clock && r.Missing != MissingBreach && !slices.ContainsFunc(p.leaves, func(l *leaf) bool {
-		own := l.carrier || !l.many && !l.look.on && len(l.look.names) == 0
-		return !own || l.window != nil || l.group != nil || l.offset != 0 || l.lookback != r.Interval.Milliseconds()
-	})
+	ms := r.Interval.Milliseconds()
+	least, most := p.leaves[0].offset, p.leaves[0].offset
+	for _, l := range p.leaves {
+		if l.window != nil || l.group != nil || l.lookback != ms {
+			return false
+		}
+		least, most = min(least, l.offset), max(most, l.offset)
+	}
+	return len(p.leaves) > 1 && !p.clock && r.Missing != MissingBreach && most-least <= (dozeChecks-2)*ms
 }
 
 // doze drops the instance of an identity that has nothing left to remember.
 func (e *Engine) doze(in *instance) {
-	rs := in.rs
-	if slices.ContainsFunc(in.joins, func(j *join) bool { return len(j.series) != 1 || len(j.series[0].tail) == 0 }) {
+	d := e.dozing(in)
+	if d == nil {
 		return
 	}
-	d := &doze{
-		rs: rs, id: in.id, joins: in.joins, first: in.first, pos: len(rs.dozing), judged: in.judged, judgedOld: in.judged, batch: e.batch,
-	}
-	if d.newest = d.pair[:]; len(in.joins) != len(d.pair) {
-		d.newest = make([]point, len(in.joins))
+	rs := in.rs
+	for _, j := range in.joins {
+		j.dozes = append(j.dozes, d)
 	}
 	rs.removeFromAll(in)
 	rs.remove(in)
-	for i, j := range in.joins {
-		tail := j.series[0].tail
-		d.newest[i] = tail[len(tail)-1]
-		j.doze = d
-	}
 	for _, j := range in.joins {
-		j.series[0].unread()
-		j.series[0].leaveAlone()
+		for _, ser := range j.series {
+			ser.unread()
+			ser.leaveAlone()
+		}
 	}
 	rs.dozing = append(rs.dozing, d)
+}
+
+// dozing returns what an identity will be that shall doze; nil when it cannot: an
+// operand lags too far behind, or a check that is still to come may be a breach.
+func (e *Engine) dozing(in *instance) *doze {
+	rs := in.rs
+	r := rs.rule
+	least, most := int64(math.MaxInt64), int64(math.MinInt64)
+	for i, j := range in.joins {
+		l := r.prog.leaves[i]
+		if len(j.series) == 0 && !l.carrier {
+			continue
+		}
+		if len(j.series) != 1 || len(j.series[0].tail) == 0 {
+			return nil
+		}
+		k := r.checkOf(j.series[0].newest + l.offset)
+		least, most = min(least, k), max(most, k)
+	}
+	if least <= most-dozeChecks && r.timeOf(least) > e.now-rs.lateness {
+		return nil // it may go on like that
+	}
+	d := &doze{
+		alone: alone{rs: rs, head: most, judged: in.judged, judgedOld: in.judged, batch: e.batch},
+		id:    in.id, joins: in.joins, first: in.first, pos: len(rs.dozing),
+	}
+	if d.rows = d.pair[:]; len(in.joins) != 2 {
+		d.rows = make([]float64, dozeChecks*len(in.joins))
+	}
+	for i, j := range in.joins {
+		var ser *series
+		if len(j.series) > 0 {
+			ser = j.series[0]
+		}
+		d.recall(i, ser)
+	}
+	for k := in.dirtyLo; k <= in.dirtyHi; k++ {
+		if row := d.row(k); row == nil || !e.fine(&d.alone, k, row) {
+			return nil
+		}
+	}
+	return d
 }
 
 // leaveAlone has the samples of a series go straight to the one that dozes, where it
@@ -74,21 +194,18 @@ func (s *series) leaveAlone() {
 		return
 	}
 	f := s.feeds[0]
-	d := f.join.doze
-	if d == nil || f.leaf >= len(d.sides) || len(f.join.series) != 1 {
-		return
+	if j := f.join; len(j.dozes) == 1 && len(j.insts) == 0 && len(j.series) == 1 {
+		s.alone, s.leaf = &j.dozes[0].alone, uint16(f.leaf)
 	}
-	d.sides[f.leaf] = alone{doze: d, leaf: f.leaf}
-	s.alone = &d.sides[f.leaf]
 }
 
 // dozesAlone says whether an identity dozes on through a sample of a series that
 // matters to it and to sleepers that it does not wake.
-func (e *Engine) dozesAlone(h *hot, a *alone, p point) bool {
+func (e *Engine) dozesAlone(h *hot, p point) bool {
 	if h.marks != markFed || h.newest == math.MinInt64 || h.sleep != nil && !h.sleep.sleepOn(p, e.taking.bound) {
 		return false
 	}
-	if !e.dozesThrough(a.doze, a.leaf, p, e.taking.bound) {
+	if !e.dozesThrough(h.alone, int(h.leaf), p, e.taking.bound) {
 		return false
 	}
 	h.newest = p.t
@@ -98,11 +215,12 @@ func (e *Engine) dozesAlone(h *hot, a *alone, p point) bool {
 
 // forget takes a dozing identity away.
 func (d *doze) forget() {
-	for _, j := range d.joins {
-		j.doze = nil
+	for i, j := range d.joins {
+		j.dozes = slices.DeleteFunc(j.dozes, func(o *doze) bool { return o == d })
 		for _, ser := range j.series {
 			ser.alone = nil
 		}
+		d.rs.dropJoin(i, j)
 	}
 	last := len(d.rs.dozing) - 1
 	d.rs.dozing[d.pos] = d.rs.dozing[last]
@@ -111,64 +229,117 @@ func (d *doze) forget() {
 	d.rs.dozing = d.rs.dozing[:last]
 }
 
-// dozesOn says whether an identity dozes on through a sample of one of its operands.
-func (e *Engine) dozesOn(d *doze, ser *series, f *feed, p point) bool {
-	return len(f.join.series) == 1 && e.dozesThrough(d, f.leaf, p, e.lateBound(ser.hot))
+// dozeOn gives a sample of an operand to those who doze; inOrder says whether it is
+// the newest of its series. Those that do not doze on get their instance.
+func (e *Engine) dozeOn(ser *series, f *feed, p point, inOrder bool) {
+	bound := e.lateBound(ser.hot)
+	for i := 0; i < len(f.join.dozes); {
+		d := f.join.dozes[i]
+		if inOrder && len(f.join.series) == 1 && e.dozesThrough(&d.alone, f.leaf, p, bound) {
+			i++
+			continue
+		}
+		if inOrder && !ser.has(markRead) {
+			ser.readFrom(p)
+		}
+		e.rouse(d, f.leaf, p)
+	}
+	if len(f.join.insts) == 0 && ser.has(markRead) { // it has come while they doze
+		ser.unread()
+		ser.leaveAlone()
+	}
 }
 
-// dozesThrough is the same where the operand is one series. bound is up to where
-// those who deliver it had settled before the batch.
-func (e *Engine) dozesThrough(d *doze, leaf int, p point, bound int64) bool {
-	r := d.rs.rule
-	if p.t <= d.newest[leaf].t {
+// dozesThrough says whether an identity dozes on through the newest sample of one of
+// its operands. bound is up to where those who deliver it had settled before the batch.
+func (e *Engine) dozesThrough(a *alone, leaf int, p point, bound int64) bool {
+	rs := a.rs
+	in := &rs.inputs[leaf]
+	t := p.t + in.offset
+	if t <= in.slot.lo || t > in.slot.hi {
+		in.slot.of(rs.rule, t)
+		in.row = rs.rowAt(in.slot.k)
+	}
+	k := in.slot.k
+	switch {
+	case k > a.head:
+		a.advance(k)
+	case k <= a.head-dozeChecks:
 		return false
 	}
-	d.newest[leaf] = p
-	if p.t <= bound-r.Lateness.Milliseconds() {
+	row := a.rows[in.row : in.row+len(rs.inputs)]
+	if row[leaf] = kept(p.v); t <= bound-rs.lateness {
 		return false
 	}
-	slot := d.rs.slotOf(p.t)
-	for _, n := range d.newest {
-		if n.t > slot.hi {
-			return false
-		}
-	}
-	if g := &d.rs.gates[leaf]; g.wakes != wakesProgram && p.v == p.v && !g.breach(p.v, nil) {
-		d.noteJudged(e.batch, slot.k)
+	if g := &in.gate; g.wakes != wakesProgram && p.v == p.v && !g.breach(p.v, nil) {
+		a.noteJudged(e.batch, k)
 		return true
 	}
-	ops, all := e.ops[:len(d.newest)], true
-	for i, n := range d.newest {
-		there := n.t > slot.lo && !isStale(n.v)
-		ops[i], all = operand{v: n.v, there: there}, all && there
+	return e.fine(a, k, row)
+}
+
+// fine says whether check k is no breach, as far as its operands have come.
+func (e *Engine) fine(a *alone, k int64, row []float64) bool {
+	for _, v := range row {
+		if v != v {
+			return e.fineWithout(a, k, row)
+		}
 	}
-	if !all && d.rs.needsAll {
-		return true // the last operand to come decides
+	root := a.rs.computes
+	if root == nil {
+		return e.fineWithout(a, k, row)
 	}
-	out := r.prog.root.eval(ops)
-	if out.in {
+	l, r := root.l.number(row), root.r.number(row)
+	if l != l || r != r {
+		return true
+	}
+	if compare(root.op, l, r) {
 		return false
 	}
-	if out.present {
-		d.noteJudged(e.batch, slot.k)
-	}
+	a.noteJudged(e.batch, k)
 	return true
 }
 
-// noteJudged keeps that a check has a verdict.
-func (d *doze) noteJudged(batch uint32, k int64) {
-	if d.batch != batch {
-		d.batch, d.judgedOld = batch, d.judged
+// fineWithout is the same where operands are not there, or it takes more than numbers.
+func (e *Engine) fineWithout(a *alone, k int64, row []float64) bool {
+	ops, all := e.ops[:len(row)], true
+	for i, v := range row {
+		switch math.Float64bits(v) {
+		case unknownBits:
+			return false
+		case noSampleBits, value.StaleNaN:
+			ops[i], all = operand{v: v}, false
+		default:
+			ops[i] = operand{v: v, there: true}
+		}
 	}
-	d.judged = max(d.judged, k)
+	if !all && a.rs.needsAll {
+		return true // the last operand to come decides
+	}
+	out := a.rs.rule.prog.root.eval(ops)
+	if out.present && !out.in {
+		a.noteJudged(e.batch, k)
+	}
+	return !out.in
 }
 
-// gatesOf returns by leaf which of its values let a breach through, where the rule
+// noteJudged keeps that a check has a verdict.
+func (a *alone) noteJudged(batch uint32, k int64) {
+	if a.batch != batch {
+		a.batch, a.judgedOld = batch, a.judged
+	}
+	a.judged = max(a.judged, k)
+}
+
+// inputsOf returns by leaf which of its values let a breach through, where the rule
 // compares the leaf with a number and is false without that: an operand of "and", or
 // what "unless" takes from. Any other value decides the check, and it is good. Each
 // selector of an expression is a leaf of its own.
-func gatesOf(p *program) []sleeper {
-	gates := make([]sleeper, len(p.leaves))
+func inputsOf(p *program) []input {
+	inputs := make([]input, len(p.leaves))
+	for i, l := range p.leaves {
+		inputs[i].offset = l.offset
+	}
 	var walk func(n *node)
 	walk = func(n *node) {
 		switch n.kind {
@@ -180,24 +351,24 @@ func gatesOf(p *program) []sleeper {
 		case kindCmp:
 			var g sleeper
 			if leaf := g.node(n); leaf >= 0 {
-				gates[leaf] = g
+				inputs[leaf].gate = g
 			}
 		}
 	}
 	walk(p.root)
-	return gates
+	return inputs
 }
 
 // slot is that of check k: (lo, hi].
 type slot struct{ k, lo, hi int64 }
 
-// slotOf returns the slot in which t lies. Senders mostly stay in one.
-func (rs *ruleState) slotOf(t int64) slot {
-	if t <= rs.slot.lo || t > rs.slot.hi {
-		k := rs.rule.checkOf(t)
-		rs.slot = slot{k, rs.rule.timeOf(k - 1), rs.rule.timeOf(k)}
+// of makes it the slot in which t lies. Senders mostly stay in one.
+func (s *slot) of(r *Rule, t int64) *slot {
+	if t <= s.lo || t > s.hi {
+		k := r.checkOf(t)
+		*s = slot{k, r.timeOf(k - 1), r.timeOf(k)}
 	}
-	return rs.slot
+	return s
 }
 
 // bound is the event time up to which all that the identity reads is complete, never
@@ -224,48 +395,69 @@ func (d *doze) judgedBefore(batch uint32) int64 {
 // changed nothing; it is read from the store when something asks for it.
 func (e *Engine) rouse(d *doze, leaf int, p point) {
 	r := d.rs.rule
-	d.forget()
-	k := r.checkOf(p.t)
+	l := r.prog.leaves[leaf]
+	k := r.checkOf(p.t + l.offset)
 	first := d.first
-	if r.prog.leaves[leaf].carrier {
+	if l.carrier {
 		first = min(first, k)
 	}
-	for i, j := range d.joins {
-		for _, ser := range j.series { // one that has just come is read already
-			if !ser.has(markRead) {
-				ser.readFrom(d.newest[i])
-			}
-		}
-	}
 	in := e.addInstance(d.rs, d.id, first)
+	d.forget()
 	final := r.lastCheck(in.bound(e.taking.at, e.takingBound) - r.Lateness.Milliseconds())
 	in.settledCheck = max(in.first-1, final, k-1)
 	in.skipped = in.settledCheck > max(in.first-1, final)
 	in.liveCheck = in.settledCheck
 	in.judged = min(d.judgedBefore(e.batch), r.lastCheck(e.taking.before))
-	newest := int64(math.MinInt64)
-	for _, n := range d.newest {
-		newest = max(newest, r.checkOf(n.t))
-	}
-	if newest > in.settledCheck {
-		in.mark(in.settledCheck+1, newest) // samples went by while it dozed
+	in.slept = r.lastCheck(e.taking.before)
+	if d.head > in.settledCheck {
+		in.mark(in.settledCheck+1, d.head) // samples went by while it dozed
 	}
 	e.touch(in)
+}
+
+// heed has the series that meet at a leaf's join read by more than those who doze.
+// These may know its newest sample; the store has the others.
+func (j *join) heed(leaf int) {
+	for _, ser := range j.series {
+		ser.catchUp() // nobody is alone any more
+		if ser.has(markRead) {
+			continue
+		}
+		d := j.dozes[0]
+		if k := d.rs.rule.checkOf(ser.newest + d.rs.inputs[leaf].offset); k > d.head-dozeChecks && k <= d.head {
+			ser.readFrom(point{ser.newest, d.row(k)[leaf]})
+		}
+		ser.isRead()
+	}
 }
 
 // forgetDozing drops the identities of which nothing has been heard since before.
 func (rs *ruleState) forgetDozing(e *Engine, before int64) {
 	for i := len(rs.dozing) - 1; i >= 0; i-- {
 		d := rs.dozing[i]
-		if !slices.ContainsFunc(d.newest, func(n point) bool { return n.t >= before }) {
-			d.forget()
-			for _, j := range d.joins { // the series may be kept for longer, and must be ready for another identity
-				for _, ser := range j.series {
-					ser.isRead()
-				}
+		if d.heardSince(before) {
+			continue
+		}
+		d.forget()
+		for _, j := range d.joins { // the series may be kept for longer, and must be ready for another identity
+			if len(j.dozes) > 0 {
+				continue
 			}
-			e.leave(rs, d.id)
-			e.m.forgotten.Inc()
+			for _, ser := range j.series {
+				ser.isRead()
+			}
+		}
+		e.leave(rs, d.id)
+		e.m.forgotten.Inc()
+	}
+}
+
+// heardSince says whether something that gives the identity its labels had a sample.
+func (d *doze) heardSince(t int64) bool {
+	for i, j := range d.joins {
+		if d.rs.rule.prog.leaves[i].carrier && slices.ContainsFunc(j.series, func(s *series) bool { return s.newest >= t }) {
+			return true
 		}
 	}
+	return false
 }

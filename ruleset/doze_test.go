@@ -185,3 +185,73 @@ func TestDozingThroughSeveralSamplesOfACheck(t *testing.T) {
 		}
 	}
 }
+
+// Operands that come one after the other, as polls bring them, do not wake an identity
+// as long as it knows what the first had; one breach does, whichever check it is of.
+func TestDozingWhileOperandsAreApart(t *testing.T) {
+	for _, c := range []struct {
+		expr   string
+		checks int // that come at once, a before b
+		bad    int // of these, which is a breach; -1 for none
+		dozes  bool
+	}{
+		{"a - b > 5", 1, -1, true},
+		{"a - b > 5", dozeChecks, -1, true},
+		{"a - b > 5", dozeChecks + 1, -1, true}, // again
+		{"a - b > 5", dozeChecks, 0, false},
+		{"a - b > 5", dozeChecks, dozeChecks - 1, false},
+		{"a - b offset 3m > 5", dozeChecks - 3, -1, true},
+		{"a - b offset 3m > 5", dozeChecks - 3, 1, false},
+		{"a - on (i) group_left () b > 5", dozeChecks, -1, true},
+		{"a - on (i) group_left () b > 5", dozeChecks, 3, false},
+		{"a > 9 unless on (i) b", dozeChecks, -1, true},
+		{"a and b > 5", dozeChecks, 2, false},
+	} {
+		w := newWorld()
+		e, err := w.engine(parseOne(t, "groups: [{name: g, interval: 1m, rules: [{alert: A, expr: '"+c.expr+"', consecutive: 1, resolve_after: 100}]}]"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := timelineStart
+		poll := func(checks, bad int) {
+			t.Helper()
+			var all sample.Batch
+			for _, metric := range []string{"a", "b"} {
+				for k := range checks {
+					b := batchOf(metric, now.Add(time.Duration(k+1)*time.Minute).UnixMilli(), "x", "y")
+					for i := range b.Samples {
+						if b.Samples[i].V = 1; k == bad && i == 0 {
+							b.Samples[i].V = map[string]float64{"a": 9, "b": -9}[metric]
+							if c.expr == "a and b > 5" {
+								b.Samples[i].V = 9
+							}
+						}
+					}
+					all.Samples = append(all.Samples, b.Samples...)
+				}
+			}
+			now = now.Add(time.Duration(checks) * time.Minute)
+			if err := e.Ingest(t.Context(), w.accept(all, now.UnixMilli()), now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 45 { // the first checks have settled
+			poll(1, -1)
+		}
+		rs := e.rules[0]
+		if len(rs.dozing) != 2 || len(rs.all) != 0 {
+			t.Errorf("%s: %d doze, %d are awake, want 2 and none", c.expr, len(rs.dozing), len(rs.all))
+		}
+		alerts := 0
+		if c.bad >= 0 {
+			alerts = 1
+		}
+		poll(c.checks, c.bad)
+		if err := e.Advance(t.Context(), now.Add(4*time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if dozes := len(rs.all) == 0; dozes != c.dozes || len(e.Alerts()) != alerts {
+			t.Errorf("%s, %d checks at once, %d bad: dozes %v, want %v; %d alerts, want %d", c.expr, c.checks, c.bad, dozes, c.dozes, len(e.Alerts()), alerts)
+		}
+	}
+}

@@ -82,3 +82,47 @@ func TestARestartKnowsEveryEnd(t *testing.T) {
 		t.Errorf("%d ends are seen later, want %d", n, ends)
 	}
 }
+
+// An end that was stored and not judged, of an alert that has had no data for a week,
+// closes it at the start.
+func TestARestartHearsTheEndOfALongSilence(t *testing.T) {
+	for _, expr := range []string{"x > 5", "x > 5 and y > 5", "abs(x) > 5"} {
+		groups := parseOne(t, "groups: [{name: g, interval: 1m, rules: [{alert: A, expr: '"+expr+"', consecutive: 1}]}]")
+		w := newWorld()
+		e, err := w.engine(groups)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := timelineStart
+		b := batchOf("x", now.UnixMilli(), "a")
+		b.Samples = append(b.Samples, batchOf("y", now.UnixMilli(), "a").Samples...)
+		for i := range b.Samples {
+			b.Samples[i].V = 9
+		}
+		if err := e.Ingest(t.Context(), w.accept(b, now.UnixMilli()), now); err != nil {
+			t.Fatal(err)
+		}
+		for range 7 * 24 {
+			now = now.Add(time.Hour)
+			if err := e.Advance(t.Context(), now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.accept(sample.Batch{Source: b.Source, Ends: []sample.End{{Labels: b.Samples[0].Labels, T: now.UnixMilli() - 1, Reason: "released"}}}, now.UnixMilli())
+		if e, err = w.engine(groups); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Recover(t.Context(), now, w.alerts()); err != nil {
+			t.Fatal(err)
+		}
+		var got []State
+		for _, en := range w.entries {
+			if en.Log == LogLive {
+				got = append(got, en.To)
+			}
+		}
+		if diff := cmp.Diff([]State{StateFiring, StateNoData, StateEnded}, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", expr, diff)
+		}
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"sync"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -31,8 +30,9 @@ type Engine struct {
 	out outbox // what the sink shall have
 
 	// mu guards everything below. It is held while the store and the journal
-	// are read and written: judging is a function of both, in order.
-	mu          sync.Mutex
+	// are read and written: judging is a function of both, in order. What time
+	// brings for many alerts at once gives way to batches; see step.go.
+	mu          gate
 	now         int64 // engine time, Unix ms
 	started     int64 // first contact of any source, 0 before; evaluated rules, absent() among them, are judged from it
 	forgotten   int64 // engine time at which idle identities were last looked for
@@ -43,19 +43,28 @@ type Engine struct {
 	sources     map[sample.Source]*source
 	customers   map[string]int  // (rule, identity) pairs
 	refused     map[Refusal]int // since the start
+	lateLimit   lateLimit
+	unlisted    map[string]int // late samples beyond it since the start, by customer
 	touched     []*instance
-	settling    []settling                  // of this step
+	due         []*ruleState                // those of which time calls for judging instances
+	stepping    bool                        // somebody is at it, and gives way
+	giveWay     func()                      // lets in who waits for mu
 	sleepers    *sleepers                   // of no rule; the root of all
 	wide        bool                        // nobody sleeps: every identity has its instance
 	told        map[instanceKey][]OpenAlert // while state is rebuilt: what the live log said
 	batch       uint32
-	lines       int     // of the live log, since the start
-	taking      taking  // while a batch is taken
-	queue       []Entry // of this step, in order
-	settledN    []Entry // settled entries of this step, to be sorted
+	given       []sample.Sample  // of the batch that is being judged
+	fresh       map[lateKey]bool // the same as a set, once somebody asks
+	lines       int              // of the live log, since the start
+	taking      taking           // while a batch is taken
+	queue       []Entry          // of this step, in order
+	settledN    []Entry          // settled entries of this step, to be sorted
 	records     []journal.Record
+	unwritten   bool // the journal did not take those of the batch
 	builder     *labels.Builder
+	words       wording // of those who ask; what is told has that of the outbox
 	ops         []operand
+	vals        []float64 // as ops, where numbers do
 	scratch     span
 	rebuild     bool // state is being rebuilt: nothing is journaled
 }
@@ -65,26 +74,31 @@ type ruleState struct {
 	rule      *Rule
 	index     int // order in the files
 	instances map[uint64][]*instance
-	texts     texts
 	all       []*instance // those that have an instance
 	watched   int         // identities, those without an instance included
 	added     bool        // by a reload
 	sleeps    bool        // its identities can sleep
 	dozes     bool        // its identities can doze
 	needsAll  bool        // a check has no verdict unless every operand is there
-	gates     []sleeper   // by leaf: what may let a breach through
+	computes  *node       // the root where it compares what arithmetic makes of all operands; else nil
+	inputs    []input     // by leaf
 	dozing    []*doze     // those that do
-	slot      slot        // that of the sample which came last to one of those
+	slot      slot        // that of the sample which came last to an alert that stands
+	lateness  int64       // ms
 	selectors []selector
 	joins     []map[uint64][]*join // by leaf, by hash of the key
-	maxCheck  int64                // last check scanned
-	missCheck int64                // last check whose missing_after has been scanned
-	lateCheck int64                // last check whose lateness has been scanned
+	maxCheck  int64                // last check that has come
+	missCheck int64                // last check whose missing_after has come
+	lateCheck int64                // last check whose lateness has come
+	isDue     bool                 // in Engine.due
+	looked    int                  // then: how many of all have been looked at
+	ripe      []*instance          // those whose next check may make them fire
 	late      map[lateKey]int64    // samples that count for no check up to this one
 	watchedOf map[string]int       // watched, by customer
 
 	// evaluated rules only
 	eval      *evaluation
+	ends      endings
 	dirty     map[int64]bool
 	sources   map[*source]bool
 	nextCheck int64 // next check to evaluate for the first time; 0 before any
@@ -136,8 +150,9 @@ func New(cfg Config, groups []Group, store storage.Queryable, j Journal, sink Si
 	e := &Engine{
 		cfg: cfg, store: store, journal: j, sink: sink, logger: logger,
 		promql: newPromQL(logger), series: newIndex(), sources: map[sample.Source]*source{},
-		customers: map[string]int{}, refused: map[Refusal]int{}, sleepers: &sleepers{next: map[*ruleState]*sleepers{}}, builder: labels.NewBuilder(labels.EmptyLabels()),
+		customers: map[string]int{}, refused: map[Refusal]int{}, unlisted: map[string]int{}, lateLimit: lateLimit{most: cfg.MaxLatePerDay, listed: map[string]int{}}, sleepers: &sleepers{next: map[*ruleState]*sleepers{}}, builder: labels.NewBuilder(labels.EmptyLabels()),
 	}
+	e.giveWay, e.words, e.out.words = e.mu.giveWay, newWording(), newWording()
 	e.m = newEngineMetrics(set, e)
 	states, err := e.load(groups)
 	if err != nil {
@@ -173,14 +188,17 @@ func (e *Engine) load(groups []Group) ([]*ruleState, error) {
 
 func (e *Engine) newState(r *Rule, index int) (*ruleState, error) {
 	rs := &ruleState{
-		rule: r, index: index, instances: map[uint64][]*instance{}, texts: texts{}, late: map[lateKey]int64{}, watchedOf: map[string]int{},
+		rule: r, index: index, instances: map[uint64][]*instance{}, late: map[lateKey]int64{}, watchedOf: map[string]int{},
 		maxCheck: math.MinInt64, missCheck: math.MinInt64, lateCheck: math.MinInt64,
 		selectors: selectors(r.expr),
 	}
 	if r.prog != nil {
 		rs.sleeps, rs.dozes, rs.needsAll = r.prog.sleeps(r), r.prog.dozes(r), r.prog.root.needsAll()
 		if rs.dozes {
-			rs.gates = gatesOf(r.prog)
+			rs.inputs, rs.lateness = inputsOf(r.prog), r.Lateness.Milliseconds()
+			if r.prog.root.computes() {
+				rs.computes = r.prog.root
+			}
 		}
 		rs.joins = make([]map[uint64][]*join, len(r.prog.leaves))
 		for i := range rs.joins {
@@ -191,6 +209,7 @@ func (e *Engine) newState(r *Rule, index int) (*ruleState, error) {
 	rs.dirty, rs.sources = map[int64]bool{}, map[*source]bool{}
 	var err error
 	rs.eval, err = newEvaluation(r)
+	rs.ends = newEndings(rs)
 	return rs, err
 }
 
@@ -208,7 +227,7 @@ func (e *Engine) use(states []*ruleState) {
 			leaves = max(leaves, len(rs.rule.prog.leaves))
 		}
 	}
-	e.ops = make([]operand, leaves+1) // one more for time()
+	e.ops, e.vals = make([]operand, leaves+1), make([]float64, leaves) // one more for time()
 }
 
 // metrics lists the metric names that the rule reads, each once.
@@ -248,6 +267,9 @@ func (e *Engine) ingest(ctx context.Context, b sample.Batch, now int64) error {
 	if e.waiting() >= e.cfg.MaxQueuedEntries {
 		return ErrBackpressure
 	}
+	if err := e.catchUpFor(ctx, b); err != nil {
+		return err
+	}
 	before := e.tick(now)
 	src := e.source(b.Source)
 	// A check that settles at this very moment still takes this batch.
@@ -261,9 +283,9 @@ func (e *Engine) ingest(ctx context.Context, b sample.Batch, now int64) error {
 	e.apply(src, b)
 	e.endFillIn(src, b.FillIn)
 	e.taking = taking{}
-	err := e.step(ctx)
-	e.batch++ // what time brings from here on comes after it
-	return err
+	e.given = b.Samples
+	defer func() { e.given, e.fresh = nil, nil }()
+	return e.step(ctx, true)
 }
 
 // Advance moves engine time to now and judges what has become due.
@@ -282,7 +304,7 @@ func (e *Engine) advance(ctx context.Context, now int64) error {
 	if e.waiting() >= e.cfg.MaxQueuedEntries {
 		return nil // judge on when the sink takes entries again
 	}
-	return e.step(ctx)
+	return e.step(ctx, true)
 }
 
 func (e *Engine) forceAfter() int64 { return time.Duration(e.cfg.ForceAfter).Milliseconds() }
@@ -292,20 +314,6 @@ func (e *Engine) tick(now int64) int64 {
 	before := e.now
 	e.now = max(e.now, now)
 	return before
-}
-
-// step judges and settles everything due, and makes what it learned durable.
-func (e *Engine) step(ctx context.Context) error {
-	_ = e.writeRecords(ctx) // what is judged from them may leave before the end, where an error is told
-	err := e.judgeDue(ctx)
-	e.queueSettled()
-	if rerr := e.writeRecords(ctx); err == nil {
-		err = rerr
-	}
-	if !e.rebuild {
-		e.release()
-	}
-	return err
 }
 
 func (e *Engine) record(r journal.Record) {

@@ -36,6 +36,9 @@ func (e *Engine) entry(ctx context.Context, in *instance, c change, log Log, at 
 	}
 	if in.joins == nil {
 		en.Value = in.valueAt(c.check)
+		if c.how == StateEnded && reason == "" {
+			en.Reason = in.notes[c.check].ended
+		}
 		if told {
 			en.Samples = e.evidenceEvaluated(ctx, in, c.check)
 		}
@@ -53,14 +56,10 @@ func (e *Engine) entry(ctx context.Context, in *instance, c change, log Log, at 
 	if en.Reason == "" && in.cell(c.check)&cellNaN != 0 {
 		en.Reason = "nan"
 	}
-	en.Labels = in.rs.labelsOf(ctx, e.builder, in.id, en.Value, e.now)
-	if told {
-		en.Annotations = in.rs.annotationsOf(ctx, e.builder, in.id, en.Value, e.now)
-	}
 	if log == LogLive {
 		e.lines++
 	}
-	en.ID = entryID(en, e.lines)
+	en.unworded = unworded{told: told, now: e.now, line: e.lines}
 	return en
 }
 
@@ -89,8 +88,8 @@ func entryID(en Entry, line int) string {
 // valueAt is what an evaluated rule's expression gave at a check that breached, NaN
 // at another.
 func (in *instance) valueAt(k int64) float64 {
-	if v, ok := in.values[k]; ok {
-		return v
+	if n, ok := in.notes[k]; ok {
+		return n.value
 	}
 	return math.NaN()
 }

@@ -1,6 +1,10 @@
 package ruleset
 
-import "math"
+import (
+	"math"
+
+	"github.com/prometheus/prometheus/promql/parser"
+)
 
 // Verdict is what a check says about one identity.
 type Verdict uint8
@@ -102,6 +106,42 @@ func (n *node) eval(ops []operand) outcome {
 		return o
 	}
 	return outcome{v: l.v, in: l.in && !r.in, present: l.present, nan: l.nan}
+}
+
+// number computes a tree of which computes says that it can be.
+func (n *node) number(vals []float64) float64 {
+	switch n.kind {
+	case kindLeaf:
+		return vals[n.leaf]
+	case kindNumber:
+		return n.num
+	}
+	return n.arithmetic(vals)
+}
+
+func (n *node) arithmetic(vals []float64) float64 {
+	if n.kind == kindNeg {
+		return -n.l.number(vals)
+	}
+	return arith(n.op, n.l.number(vals), n.r.number(vals))
+}
+
+// computes says whether n compares two sides that number can compute: arithmetic in
+// which what is not a number makes the result none.
+func (n *node) computes() bool {
+	var plain func(n *node) bool
+	plain = func(n *node) bool {
+		switch n.kind {
+		case kindLeaf, kindNumber:
+			return true
+		case kindNeg:
+			return plain(n.l)
+		case kindArith:
+			return n.op != parser.POW && plain(n.l) && plain(n.r)
+		}
+		return false
+	}
+	return n.kind == kindCmp && !n.retBool && plain(n.l) && plain(n.r)
 }
 
 // needsAll says whether nothing comes of a check at which an operand is not there.

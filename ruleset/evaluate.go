@@ -154,6 +154,9 @@ func (rs *ruleState) bindEvaluated(ser *series) {
 		ser.isRead()
 		ser.evals = append(ser.evals, evalFeed{rs: rs, offset: s.offset.Milliseconds(), window: window.Milliseconds()})
 	}
+	if ser.rare != nil { // it may have ended before this rule was loaded
+		ser.noteEnded()
+	}
 }
 
 // feedEvaluated marks the checks that a sample counts for.
@@ -166,7 +169,8 @@ func (e *Engine) feedEvaluated(ser *series, f *evalFeed, p point) (late bool) {
 	if rs.nextCheck == 0 {
 		rs.nextCheck = r.lastCheck(e.started-1) + 1
 	}
-	for k := max(lo, through+1); k <= min(hi, rs.nextCheck-1); k++ {
+	last := max(hi, lo+rs.endReach()) // later checks may see an end that this sample makes void
+	for k := max(lo, through+1); k <= min(last, rs.nextCheck-1); k++ {
 		rs.dirty[k] = true
 	}
 	return late
@@ -244,6 +248,7 @@ func (e *Engine) evaluate(ctx context.Context, rs *ruleState, lo, hi int64) erro
 		h := results[i].id.Hash()
 		byID[h] = append(byID[h], &results[i])
 	}
+	ending := rs.ending(lo, hi)
 	for _, in := range rs.all {
 		var res *evaluated
 		for _, c := range byID[in.id.Hash()] {
@@ -251,25 +256,53 @@ func (e *Engine) evaluate(ctx context.Context, rs *ruleState, lo, hi int64) erro
 				res = c
 			}
 		}
-		for k := max(lo, in.first, in.settledCheck+1); k <= hi; k++ {
-			c := cell(VerdictOpen)
-			if res != nil {
-				c = res.cells[k-lo]
-			}
-			if c == 0 && rs.eval.base == "" && t.refused[k] == nil {
-				c = cell(VerdictGood)
-			}
-			if v := c.verdict(); k == in.first && v != VerdictBreach && v != VerdictGood {
-				c = cellEnd // a later sample took away what it began with: it has not begun
-			}
-			delete(in.values, k)
-			if c.verdict() == VerdictBreach {
-				in.value = res.values[k-lo]
-				in.values[k] = in.value
-			}
-			in.set(k, c)
+		if err := e.takeEvaluated(ctx, in, res, &t, ending[in]); err != nil {
+			return err
 		}
 		e.touch(in)
+	}
+	return nil
+}
+
+// takeEvaluated gives the checks of the table to an identity. Res is what it says of
+// it, nil for nothing; as is the identity as groups that may have ended, or nil.
+func (e *Engine) takeEvaluated(ctx context.Context, in *instance, res *evaluated, t *table, as *instance) error {
+	var span *span
+	lo := max(t.lo, in.first, in.settledCheck+1)
+	if as != nil && lo <= t.hi {
+		var err error
+		if span, err = e.readSpan(ctx, as, lo, t.hi); err != nil {
+			return err
+		}
+	}
+	for k := lo; k <= t.hi; k++ {
+		c := cell(VerdictOpen)
+		if res != nil {
+			c = res.cells[k-t.lo]
+		}
+		over, ended := span != nil && span.over(k), ""
+		if span != nil {
+			ended = span.ended(k)
+		}
+		switch {
+		case over:
+			c = 0 // what a window still sees has ended
+		case c == 0 && in.rs.eval.base == "" && t.refused[k] == nil && ended == "":
+			c = cell(VerdictGood)
+		}
+		if v := c.verdict(); k == in.first && v != VerdictBreach && v != VerdictGood {
+			c = cellEnd // a later sample took away what it began with: it has not begun
+		}
+		delete(in.notes, k)
+		if c.verdict() == VerdictBreach {
+			in.value = res.values[k-t.lo]
+			in.notes[k] = note{value: in.value}
+		}
+		if ended != "" {
+			c |= cellEnd
+			in.notes[k] = note{value: in.valueAt(k), ended: ended}
+		}
+		in.set(k, c)
 	}
 	return nil
 }

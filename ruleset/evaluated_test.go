@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
 	"pgregory.net/rapid"
 
 	"watchkeeper/internal/sample"
@@ -41,7 +42,10 @@ func (f *reference) evaluatedLog(breach, base string, last int64) []string {
 		ts := f.rule.timeOf(k)
 		inBreach, inBase := byID(f.query(breach, ts)), byID(f.query(base, ts))
 		for id, v := range inBase {
-			if histories[id] == nil && !math.IsNaN(v) {
+			if f.evaluatedOver(id, ts) {
+				delete(inBreach, id)
+				delete(inBase, id)
+			} else if histories[id] == nil && !math.IsNaN(v) {
 				histories[id] = &history{rule: f.rule, state: StateInactive}
 			}
 		}
@@ -52,8 +56,8 @@ func (f *reference) evaluatedLog(breach, base string, last int64) []string {
 		slices.Sort(names)
 		for _, id := range names {
 			v, value := f.evaluatedVerdict(inBreach, inBase, id, k)
-			for _, text := range histories[id].judge(v, false) {
-				if v != VerdictBreach {
+			for _, text := range histories[id].judge(v, f.operandEnded(f.membersOf(), id, f.rule.timeOf(k-1), ts)) {
+				if v != VerdictBreach || strings.HasSuffix(text, string(StateEnded)) || strings.HasSuffix(text, string(StateInactive)) {
 					value = math.NaN()
 				}
 				out = append(out, fmt.Sprintf("%d %s %s value=%v", k, id, text, value))
@@ -61,6 +65,22 @@ func (f *reference) evaluatedLog(breach, base string, last int64) []string {
 		}
 	}
 	return out
+}
+
+// membersOf are an identity's members: the series of a that have its labels, those
+// that the expression makes aside.
+func (f *reference) membersOf() operandOf {
+	sel := selectors(f.rule.expr)[0].sel
+	o := operandOf{sel: sel, origin: sel}
+	if strings.Contains(f.rule.Expr, "label_replace") {
+		o.at.match = &parser.VectorMatching{On: true}
+	}
+	return o
+}
+
+// evaluatedOver says whether all members ended before the slot that ends at ts.
+func (f *reference) evaluatedOver(id string, ts int64) bool {
+	return !slices.ContainsFunc(f.seriesOf(f.membersOf(), id), func(l labels.Labels) bool { return !f.over(f.membersOf(), l, ts) })
 }
 
 func byID(vals []labelled) map[string]float64 {
@@ -92,10 +112,10 @@ func (f *reference) evaluatedVerdict(inBreach, inBase map[string]float64, id str
 func drawEvaluated(t *rapid.T) (s scenario, breach, base string) {
 	s = drawScenario(t)
 	s.samples = slices.DeleteFunc(s.samples, func(x sample.Sample) bool {
-		return x.Labels.Get(model.MetricNameLabel) != "a" || isStale(x.V)
+		return x.Labels.Get(model.MetricNameLabel) != "a"
 	})
 	s.ups = map[string][]sample.Up{"a": s.ups["a"]}
-	s.ends = nil
+	s.ends = slices.DeleteFunc(s.ends, func(x sample.End) bool { return x.Labels.Get(model.MetricNameLabel) != "a" })
 	e := rapid.SampledFrom(evaluatedExprs).Draw(t, "evaluated")
 	i, j := strings.Index(s.rule, "expr: '")+len("expr: '"), strings.Index(s.rule, "', consecutive")
 	s.rule = strings.Replace(s.rule[:i]+e.expr+s.rule[j:], "min_members: 2", "min_members: 1", 1)
@@ -113,7 +133,7 @@ func TestEvaluatedEqualsDefinition(t *testing.T) {
 			rt.Fatalf("%s is %s", r.Expr, m)
 		}
 		ref := newReference(t, r)
-		ref.source, ref.ups = sourceName, s.ups
+		ref.source, ref.ups, ref.all, ref.ends = sourceName, s.ups, s.samples, s.ends
 		for _, x := range s.samples {
 			ref.store.Append(x.Labels, x.T, x.V)
 		}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
+
 	"watchkeeper/internal/sample"
 )
 
@@ -140,31 +142,46 @@ func (rs *ruleState) forgetIdle(e *Engine, before int64) {
 	}
 }
 
-// removeFromAll takes an instance out of rs.all.
+// removeFromAll takes an instance out of rs.all. Those that a step has looked at stay
+// in front of the others.
 func (rs *ruleState) removeFromAll(in *instance) {
+	free := in.pos
+	move := func(from int) {
+		if from != free {
+			rs.all[free] = rs.all[from]
+			rs.all[free].pos = free
+		}
+		free = from
+	}
+	if free < rs.looked {
+		rs.looked--
+		move(rs.looked)
+	}
 	last := len(rs.all) - 1
-	rs.all[in.pos] = rs.all[last]
-	rs.all[in.pos].pos = in.pos
+	move(last)
 	rs.all[last] = nil
 	rs.all = rs.all[:last]
 }
 
 // remove takes an instance out of the rule's indexes, but for rs.all.
 func (rs *ruleState) remove(in *instance) {
+	in.pos = -1
 	same := func(o *instance) bool { return o == in }
 	h := in.id.Hash()
 	if rs.instances[h] = slices.DeleteFunc(rs.instances[h], same); len(rs.instances[h]) == 0 {
 		delete(rs.instances, h)
 	}
 	for i, j := range in.joins {
-		j.insts = slices.DeleteFunc(j.insts, same)
+		if j.insts = slices.DeleteFunc(j.insts, same); len(j.insts) == 0 {
+			j.insts = nil
+		}
 		rs.dropJoin(i, j)
 	}
 }
 
 // dropJoin forgets a meeting place at which nobody is left.
 func (rs *ruleState) dropJoin(leaf int, j *join) {
-	if len(j.insts)+len(j.series) > 0 {
+	if len(j.insts)+len(j.dozes)+len(j.series) > 0 {
 		return
 	}
 	h := j.key.Hash()
@@ -180,14 +197,13 @@ func (rs *ruleState) dropJoin(leaf int, j *join) {
 // since before.
 func (in *instance) idle(before int64) bool {
 	return in.rs.rule.timeOf(max(in.judged, in.first)) < before && in.rs.rule.timeOf(in.settledCheck) >= before-in.rs.rule.Lateness.Milliseconds() &&
-		in.quiet()
+		in.quiet() && in.dirtyHi < in.dirtyLo
 }
 
 // quiet says whether no alert and no run stands or is told of.
 func (in *instance) quiet() bool {
 	return in.live.phase == phaseInactive && in.live.run == 0 && in.settled.phase == phaseInactive && in.settled.run == 0 &&
-		in.told == phaseInactive && len(in.log) == 0 && len(in.episodes) == 0 && !in.silent && !in.stale && !in.queued &&
-		in.dirtyHi < in.dirtyLo
+		in.told == phaseInactive && len(in.log) == 0 && len(in.episodes) == 0 && !in.silent && !in.stale && !in.queued
 }
 
 // idle says whether nobody needs the series and it had no sample since before.
@@ -195,16 +211,25 @@ func (s *series) idle(before int64) bool {
 	return s.newest < before && !s.inFillIn() && !s.neededBut(nil)
 }
 
-// neededBut says whether an identity reads the series, but for one.
+// neededBut says whether an identity reads the series, but for one. Of evaluated rules
+// those do whose alert its end would close.
 func (s *series) neededBut(in *instance) bool {
 	return slices.ContainsFunc(s.feeds, func(f feed) bool {
-		return f.join.doze != nil || slices.ContainsFunc(f.join.insts, func(o *instance) bool { return o != in })
-	})
+		return len(f.join.dozes) > 0 || slices.ContainsFunc(f.join.insts, func(o *instance) bool { return o != in })
+	}) || slices.ContainsFunc(s.evals, func(f evalFeed) bool { return f.rs.standsBy(s.labels) })
+}
+
+// standsBy says whether an alert of the evaluated rule stands of which a series is a member.
+func (rs *ruleState) standsBy(series labels.Labels) bool {
+	return slices.ContainsFunc(rs.all, func(in *instance) bool { return in.live.phase.open() && rs.ends.member(in.id, series) })
 }
 
 // drop takes a series away from its joins.
 func (e *Engine) drop(s *series) {
 	same := func(o *series) bool { return o == s }
+	for _, f := range s.evals {
+		delete(f.rs.ends.seen, s)
+	}
 	for _, f := range s.feeds {
 		f.join.series = slices.DeleteFunc(f.join.series, same)
 		f.rs.dropJoin(f.leaf, f.join)

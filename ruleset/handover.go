@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -18,7 +20,9 @@ const (
 
 // outbox holds what was judged until the sink has it.
 type outbox struct {
-	flushing sync.Mutex // held by who hands over, so that entries stay in order
+	flushing sync.Mutex  // held by who hands over, so that entries stay in order
+	words    wording     // guarded by flushing
+	reworded atomic.Bool // the rules have other texts
 
 	mu      sync.Mutex
 	entries []Entry
@@ -36,12 +40,18 @@ func (o *outbox) len() int {
 	return len(o.entries)
 }
 
-// first returns the oldest entries. They stay until taken.
-func (o *outbox) first() []Entry {
+// first returns the oldest entries, with their texts. They stay until taken.
+func (o *outbox) first(ctx context.Context) []Entry {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	n := min(len(o.entries), maxHandedOver)
-	return o.entries[:n:n]
+	batch := slices.Clone(o.entries[:min(len(o.entries), maxHandedOver)])
+	o.mu.Unlock()
+	if o.reworded.Swap(false) {
+		o.words.texts = texts{}
+	}
+	for i := range batch {
+		o.words.complete(ctx, &batch[i])
+	}
+	return batch
 }
 
 func (o *outbox) taken(n int) {
@@ -65,11 +75,11 @@ func (e *Engine) release() {
 	e.queue = e.queue[:0]
 }
 
-// handOver releases the entries that a step has so far and sends them off while it
-// goes on, unless the journal lacks what they rest on. What goes wrong is told by the
-// flush that follows the step.
-func (e *Engine) handOver(ctx context.Context) {
-	if e.rebuild || len(e.queue) < handOverEvery || len(e.records) > 0 {
+// handOver releases the entries that a step has so far, if they are at least so many,
+// and sends them off while it goes on, unless the journal lacks what they rest on. What
+// goes wrong is told by the flush that follows the step.
+func (e *Engine) handOver(ctx context.Context, least int) {
+	if e.rebuild || len(e.queue) < least || e.unwritten {
 		return
 	}
 	e.release()
@@ -95,7 +105,7 @@ func (e *Engine) flush(ctx context.Context) error {
 // drain is flush for who holds out.flushing.
 func (e *Engine) drain(ctx context.Context) error {
 	for {
-		batch := e.out.first()
+		batch := e.out.first(ctx)
 		if len(batch) == 0 {
 			return nil
 		}

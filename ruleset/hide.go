@@ -12,16 +12,17 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunks"
 )
 
-// hidden is a store without the samples that came too late to be judged, as
-// promql.Engine must see it.
+// hidden is a store without the samples that came too late to be judged and without
+// the stale markers that it writes behind end marks, as promql.Engine must see it.
 type hidden struct {
 	storage.Queryable
-	times map[uint64][]hiddenSeries // by hash of the labels
+	series map[uint64][]hiddenSeries // by hash of the labels
 }
 
 type hiddenSeries struct {
 	labels labels.Labels
 	times  []int64 // ascending
+	ended  *series // that has end marks
 }
 
 // parts cuts the checks lo to hi where a late sample of the rule begins to
@@ -43,30 +44,42 @@ func (rs *ruleState) parts(store storage.Queryable, lo, hi int64, fn func(q stor
 	return nil
 }
 
-// without hides the late samples that do not count for check k.
+// without hides the late samples that do not count for check k, and what marks ends.
 func (rs *ruleState) without(store storage.Queryable, k int64) storage.Queryable {
-	h := hidden{Queryable: store, times: map[uint64][]hiddenSeries{}}
+	h := hidden{Queryable: store, series: map[uint64][]hiddenSeries{}}
 	for key, through := range rs.late {
 		if through >= k {
-			h.add(key.series.labels, key.t)
+			s := h.of(key.series.labels)
+			n, _ := slices.BinarySearch(s.times, key.t)
+			s.times = slices.Insert(s.times, n, key.t)
 		}
 	}
-	if len(h.times) == 0 {
+	for ser := range rs.ends.seen {
+		if len(ser.ends()) > 0 {
+			h.of(ser.labels).ended = ser
+		}
+	}
+	if len(h.series) == 0 {
 		return store
 	}
 	return h
 }
 
-func (h hidden) add(l labels.Labels, t int64) {
-	list := h.times[l.Hash()]
+// of finds or makes what is hidden of a series.
+func (h hidden) of(l labels.Labels) *hiddenSeries {
+	list := h.series[l.Hash()]
 	i := slices.IndexFunc(list, func(s hiddenSeries) bool { return labels.Equal(s.labels, l) })
 	if i < 0 {
 		i = len(list)
 		list = append(list, hiddenSeries{labels: l})
+		h.series[l.Hash()] = list
 	}
-	n, _ := slices.BinarySearch(list[i].times, t)
-	list[i].times = slices.Insert(list[i].times, n, t)
-	h.times[l.Hash()] = list
+	return &list[i]
+}
+
+func (s *hiddenSeries) hides(p point) bool {
+	_, late := slices.BinarySearch(s.times, p.t)
+	return late || s.ended != nil && s.ended.marksEnd(p)
 }
 
 // Querier returns a view without the hidden samples.
@@ -97,9 +110,9 @@ type hidingSet struct {
 // At returns the series, without what is hidden of it.
 func (s *hidingSet) At() storage.Series {
 	ser := s.SeriesSet.At()
-	for _, hs := range s.h.times[ser.Labels().Hash()] {
+	for _, hs := range s.h.series[ser.Labels().Hash()] {
 		if labels.Equal(hs.labels, ser.Labels()) {
-			return s.without(ser, hs.times)
+			return s.without(ser, &hs)
 		}
 	}
 	return ser
@@ -108,7 +121,7 @@ func (s *hidingSet) At() storage.Series {
 // Err tells of what At could not read, too.
 func (s *hidingSet) Err() error { return cmp.Or(s.SeriesSet.Err(), s.err) }
 
-func (s *hidingSet) without(ser storage.Series, times []int64) storage.Series {
+func (s *hidingSet) without(ser storage.Series, hs *hiddenSeries) storage.Series {
 	var kept []chunks.Sample
 	it := ser.Iterator(nil)
 	for vt := it.Next(); vt != chunkenc.ValNone; vt = it.Next() {
@@ -116,7 +129,7 @@ func (s *hidingSet) without(ser storage.Series, times []int64) storage.Series {
 			continue
 		}
 		t, v := it.At()
-		if _, hide := slices.BinarySearch(times, t); !hide {
+		if !hs.hides(point{t, v}) {
 			kept = append(kept, floatSample{t, v})
 		}
 	}

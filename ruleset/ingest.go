@@ -3,6 +3,7 @@ package ruleset
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -67,16 +68,24 @@ func (e *Engine) apply(src *source, b sample.Batch) {
 }
 
 // touchSource has all instances that read the source judged in this step.
-func (e *Engine) touchSource(src *source) {
-	for _, s := range src.readers() {
-		for _, f := range s.feeds {
+func (e *Engine) touchSource(src *source) { src.eachReader(e.touch) }
+
+// eachReader calls fn for the instances that read the source, some twice.
+func (s *source) eachReader(fn func(*instance)) {
+	var done []*ruleState // an evaluated rule reads many series of a source
+	for _, ser := range s.readers() {
+		for _, f := range ser.feeds {
 			for _, in := range f.join.insts {
-				e.touch(in)
+				fn(in)
 			}
 		}
-		for _, f := range s.evals {
+		for _, f := range ser.evals {
+			if slices.Contains(done, f.rs) {
+				continue
+			}
+			done = append(done, f.rs)
 			for _, in := range f.rs.all {
-				e.touch(in)
+				fn(in)
 			}
 		}
 	}
@@ -152,7 +161,7 @@ func (e *Engine) take(h *hot, p point) (late bool) {
 		return false
 	}
 	ser := h.of
-	first := ser.first
+	first, inOrder := ser.first, p.t > h.newest
 	if h.has(markRead) {
 		ser.add(p)
 	} else {
@@ -162,7 +171,7 @@ func (e *Engine) take(h *hot, p point) (late bool) {
 		e.earlier(ser, first)
 	}
 	for i := range ser.feeds {
-		late = e.feed(ser, &ser.feeds[i], p) || late
+		late = e.feed(ser, &ser.feeds[i], p, inOrder) || late
 	}
 	for i := range ser.evals {
 		late = e.feedEvaluated(ser, &ser.evals[i], p) || late
@@ -172,12 +181,11 @@ func (e *Engine) take(h *hot, p point) (late bool) {
 
 // feed tells the instances that read the series of its sample. It says whether
 // the sample came after a check of it had settled.
-func (e *Engine) feed(ser *series, f *feed, p point) (late bool) {
-	if d := f.join.doze; d != nil {
-		if e.dozesOn(d, ser, f, p) {
+func (e *Engine) feed(ser *series, f *feed, p point, inOrder bool) (late bool) {
+	if len(f.join.dozes) > 0 {
+		if e.dozeOn(ser, f, p, inOrder); len(f.join.insts) == 0 {
 			return false
 		}
-		e.rouse(d, f.leaf, p)
 	}
 	r := f.rs.rule
 	l := r.prog.leaves[f.leaf]
@@ -244,18 +252,21 @@ func (e *Engine) earlier(ser *series, first int64) {
 // late keeps a sample out of the checks lo to through; there may be none.
 func (e *Engine) late(rs *ruleState, ser *series, p point, lo, through int64) bool {
 	key := lateKey{ser, p.t}
-	if old, there := rs.late[key]; there {
-		through = max(through, old)
-		if through == old {
-			return true
-		}
+	if old, there := rs.late[key]; there && through <= old {
+		return true
 	}
 	if lo > through {
 		return false
 	}
+	customer := ser.source.id.Customer
+	if !e.rebuild && !e.lateLimit.take(customer, e.now) {
+		e.m.lateUnlisted.Inc()
+		e.unlisted[customer]++
+		return true
+	}
 	rs.late[key] = through
 	e.record(journal.Record{
-		Kind: journal.KindLate, Customer: ser.source.id.Customer, Source: ser.source.id.Name, Labels: ser.labels,
+		Kind: journal.KindLate, Customer: customer, Source: ser.source.id.Name, Labels: ser.labels,
 		T: p.t, V: p.v, Arrive: e.now, Reason: lateReason(rs.rule, through),
 	})
 	return true
@@ -316,10 +327,7 @@ func (e *Engine) addUp(src *source, u sample.Up) {
 		if lo > rs.maxCheck {
 			return
 		}
-		reach := int64(0) // an end by a stale marker is seen by later windows, too
-		if rs.rule.prog != nil {
-			reach = rs.rule.prog.reach
-		}
+		reach := rs.endReach() // an end by a stale marker is seen by later windows, too
 		for _, in := range ins {
 			for k := max(lo, e.final(in)+1); k <= min(hi+reach, rs.maxCheck); k++ {
 				e.undecide(in, k)
@@ -343,17 +351,18 @@ func (e *Engine) undecide(in *instance, k int64) {
 	in.catchUp()
 	switch in.cell(k).verdict() {
 	case VerdictBreach, VerdictGood:
-		if in.joins == nil || in.rs.rule.prog.plain {
+		if in.joins == nil && len(in.rs.ends.seen) == 0 || in.joins != nil && in.rs.rule.prog.plain {
 			return
 		}
 	case VerdictMissing, VerdictUnobserved:
 		in.set(k, 0)
 	}
-	in.mark(k, k)
 	e.touch(in)
 	if in.joins == nil {
 		in.rs.dirty[k] = true
+		return
 	}
+	in.mark(k, k)
 }
 
 // addEnd keeps an end mark of a watched series. A mark for a time that has settled
@@ -372,12 +381,23 @@ func (e *Engine) addEnd(end sample.End) {
 	if t != end.T {
 		e.record(journal.Record{Kind: journal.KindEnd, Labels: ser.labels, T: t, V: float64(end.T), Arrive: e.now, Reason: end.Reason})
 	}
+	e.markEnd(ser, t)
+}
+
+// markEnd asks for the checks to be evaluated that an end at t matters to.
+func (e *Engine) markEnd(ser *series, t int64) {
 	for _, f := range ser.feeds {
 		l := f.rs.rule.prog.leaves[f.leaf]
 		k := f.rs.rule.checkOf(t + l.offset)
 		for _, in := range f.join.insts {
 			in.mark(max(k, in.first), k+l.reach(f.rs.rule))
 			e.touch(in)
+		}
+	}
+	for _, f := range ser.evals {
+		k := f.rs.rule.checkOf(t + f.offset)
+		for last := min(k+f.rs.endReach(), f.rs.nextCheck-1); k <= last; k++ {
+			f.rs.dirty[k] = true
 		}
 	}
 }
@@ -405,7 +425,7 @@ func (e *Engine) effective(ser *series, t int64) int64 {
 			e.expand(in, f.rs.rule.checkOf(t)) // what was skipped has not settled
 			later(f.rs.rule, e.settledBefore(in))
 		}
-		if d := f.join.doze; d != nil {
+		for _, d := range f.join.dozes {
 			later(f.rs.rule, settled(f.rs.rule, d.bound(e.taking.at, e.takingBound)))
 		}
 	}
@@ -413,6 +433,9 @@ func (e *Engine) effective(ser *series, t int64) int64 {
 		for _, s := range ser.sleep.rules {
 			later(s.rs.rule, settled(s.rs.rule, ser.bound(e.takingBound)))
 		}
+	}
+	for _, f := range ser.evals {
+		later(f.rs.rule, settled(f.rs.rule, f.rs.bound(ser.labels, e.taking.at, e.takingBound)))
 	}
 	return t
 }

@@ -12,7 +12,7 @@ type join struct {
 	key    labels.Labels
 	series []*series
 	insts  []*instance
-	doze   *doze // the identity that meets here and has no instance
+	dozes  []*doze // the identities that meet here and have no instance
 }
 
 // readAnew has the instances look again at what they read and who delivers it.
@@ -41,6 +41,12 @@ type episode struct {
 	opened, closed int64 // checks; closed is 0 while it stands
 }
 
+// note is what an evaluated rule's check says besides its verdict.
+type note struct {
+	value float64 // NaN where it is no breach
+	ended string  // why the identity ended; empty where it did not
+}
+
 // instance is one identity of one rule.
 type instance struct {
 	// What rests and standsOn look at, one cache line.
@@ -53,6 +59,7 @@ type instance struct {
 	dirtyHi      int64 // below dirtyLo: nothing to evaluate
 	skipped      bool  // checks up to settledCheck that are not final were skipped
 	queued       bool
+	isRipe       bool    // in rs.ripe
 	stale        bool    // a folded cell changed: the live state must be folded anew
 	silent       bool    // in a fill-in: nothing is told
 	behind       int32   // breaches up to solid that were counted and are not in cells; see stand.go
@@ -75,10 +82,11 @@ type instance struct {
 	live      machine
 	liveCheck int64 // last check folded into live
 	judged    int64 // last check that had a sample when it was folded
+	slept     int64 // last check that was over when it woke; MinInt64 once those are known
 
-	told     phase             // what the live log says
-	episodes []episode         // told and not yet settled for good
-	values   map[int64]float64 // evaluated rules: of the breaches not settled, by check
+	told     phase          // what the live log says
+	episodes []episode      // told and not yet settled for good
+	notes    map[int64]note // evaluated rules: of the breaches and ends not settled, by check
 }
 
 // anySettled says whether some check of the instance is final.
@@ -186,18 +194,24 @@ func (in *instance) operandsThrough(now int64) int64 {
 // bound is the event time up to which all that the instance reads is complete,
 // never above now.
 func (in *instance) bound(now int64, of func(*source) int64) int64 {
-	b := now
 	if in.joins == nil {
-		for src := range in.rs.sources {
-			if in.rs.sameCustomer(src, in.id) {
-				b = min(b, of(src))
-			}
-		}
-		return b
+		return in.rs.bound(in.id, now, of)
 	}
+	b := now
 	for _, j := range in.joins {
 		for _, s := range j.series {
 			b = min(b, s.bound(of))
+		}
+	}
+	return b
+}
+
+// bound is the same for an identity of an evaluated rule.
+func (rs *ruleState) bound(id labels.Labels, now int64, of func(*source) int64) int64 {
+	b := now
+	for src := range rs.sources {
+		if rs.sameCustomer(src, id) {
+			b = min(b, of(src))
 		}
 	}
 	return b

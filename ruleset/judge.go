@@ -4,100 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
 )
-
-// maxLateKept is how many late samples of a rule are kept before old ones are
-// looked for.
-const maxLateKept = 4096
-
-// judgeDue judges what has become due at engine time: the instances that the
-// batch touched, and all of a rule's where its grid, missing_after or lateness
-// has reached another check.
-func (e *Engine) judgeDue(ctx context.Context) error {
-	for _, rs := range e.rules {
-		if err := e.evaluateDue(ctx, rs); err != nil {
-			return err
-		}
-		if !rs.reached(e.now) {
-			continue
-		}
-		rs.forgetLate(e.now - 2*e.forceAfter())
-		for _, in := range rs.all {
-			if e.rebuild || !in.rests() || in.dirtyLo <= in.dirtyHi && in.dirtyLo <= rs.maxCheck {
-				e.touch(in)
-			}
-		}
-	}
-	err := e.judgeTouched(ctx)
-	for _, x := range e.settling {
-		e.settle(ctx, x.in, x.through)
-		e.sleep(x.in)
-	}
-	clear(e.settling)
-	e.settling = e.settling[:0]
-	if err != nil {
-		return err
-	}
-	if !e.rebuild {
-		e.forgetIdle()
-	}
-	return nil
-}
-
-// settling is an instance that was judged, and up to which check it is final now.
-type settling struct {
-	in      *instance
-	through int64
-}
-
-// judgeTouched judges the touched instances, those first whose next breach fires:
-// someone waits for them.
-func (e *Engine) judgeTouched(ctx context.Context) error {
-	for _, urgent := range []bool{true, false} {
-		for _, in := range e.touched {
-			if !in.queued || urgent && !in.firesNext() {
-				continue
-			}
-			through, err := e.judge(ctx, in)
-			if err != nil {
-				e.touched = slices.DeleteFunc(e.touched, func(in *instance) bool { return !in.queued })
-				return err
-			}
-			in.queued = false
-			e.settling = append(e.settling, settling{in, through})
-			e.handOver(ctx)
-		}
-	}
-	clear(e.touched)
-	e.touched = e.touched[:0]
-	return nil
-}
-
-// reached moves the rule's marks to now and says whether one moved.
-func (rs *ruleState) reached(now int64) bool {
-	r := rs.rule
-	m, a, l := r.lastCheck(now), r.lastCheck(now-r.MissingAfter.Milliseconds()), r.lastCheck(now-r.Lateness.Milliseconds())
-	if m == rs.maxCheck && a == rs.missCheck && l == rs.lateCheck {
-		return false
-	}
-	rs.maxCheck, rs.missCheck, rs.lateCheck = m, a, l
-	return true
-}
-
-// forgetLate drops what came late for checks that nothing reads any more.
-func (rs *ruleState) forgetLate(before int64) {
-	if len(rs.late) < maxLateKept {
-		return
-	}
-	for key := range rs.late {
-		if key.t < before {
-			delete(rs.late, key)
-		}
-	}
-}
 
 // judge brings one instance up to engine time, and returns the last check of it that
 // is final now.
@@ -117,8 +26,12 @@ func (e *Engine) judge(ctx context.Context, in *instance) (through int64, err er
 		}
 	}
 	in.solidify()
+	if err := e.makeSure(ctx, in); err != nil {
+		return 0, fmt.Errorf("rule %q: %s: %w", r.ID(), in.id, err)
+	}
 	if !e.rebuild && in.rests() {
 		e.fold(ctx, in)
+		in.ripen()
 		return in.settledCheck, nil
 	}
 	through = min(in.settledThrough(e.now, e.forceAfter()), last)
@@ -127,12 +40,8 @@ func (e *Engine) judge(ctx context.Context, in *instance) (through int64, err er
 	}
 	in.solidify()
 	e.fold(ctx, in)
+	in.ripen()
 	return through, nil
-}
-
-// firesNext says whether one more breach makes the alert fire.
-func (in *instance) firesNext() bool {
-	return !in.live.phase.open() && int(in.live.run)+1 >= in.rs.rule.Consecutive
 }
 
 // evaluateSpan gives the checks lo to hi their cells from the operands; those
@@ -329,9 +238,9 @@ func (e *Engine) settle(ctx context.Context, in *instance, through int64) {
 
 // forgetSettled drops what the live log said about final checks.
 func (in *instance) forgetSettled() {
-	for k := range in.values {
+	for k := range in.notes {
 		if k <= in.settledCheck {
-			delete(in.values, k)
+			delete(in.notes, k)
 		}
 	}
 	n := 0

@@ -16,15 +16,6 @@ func (e *Engine) tell(ctx context.Context, in *instance, c change, reason string
 		return
 	}
 	from := in.told
-	if from == c.to && c.how == "" {
-		return
-	}
-	if c.how != "" && !from.open() {
-		c.how = "" // what the live log never raised is not resolved in it
-		if from == c.to {
-			return
-		}
-	}
 	c.from = from
 	in.told = c.to
 	switch {
@@ -118,8 +109,8 @@ func (c change) amends(judged int64) string {
 
 // align brings the live log to the present state: an alert that stands in it
 // for no reason is taken back, one that still stands is carried on, and
-// stretches it never told of are told. With presentOnly those that are over
-// stay untold.
+// stretches it never told of are told. Those that are over stay untold with
+// presentOnly, and while an alert stands.
 func (e *Engine) align(ctx context.Context, in *instance, now []stretch, reason func(change) string, presentOnly bool) {
 	told := slices.Clone(in.episodes)
 	if in.told.open() {
@@ -133,8 +124,11 @@ func (e *Engine) align(ctx context.Context, in *instance, now []stretch, reason 
 		}
 	}
 	for _, s := range now {
-		if slices.ContainsFunc(told, func(t episode) bool { return t.overlaps(s.episode) }) || presentOnly && s.closed != 0 {
+		if slices.ContainsFunc(told, func(t episode) bool { return t.overlaps(s.episode) }) {
 			continue
+		}
+		if s.closed != 0 && (presentOnly || in.told.open() || s.changes[0].from.open()) {
+			continue // the last: it went untold, and its beginning has settled
 		}
 		if len(s.changes) == 0 {
 			s.changes = []change{{check: s.opened, from: in.told, to: phaseFiring, run: in.live.run}}

@@ -6,6 +6,7 @@ import "github.com/VictoriaMetrics/metrics"
 type engineMetrics struct {
 	batches, batchFailures   *metrics.Counter
 	samples, lateSamples     *metrics.Counter
+	lateUnlisted             *metrics.Counter
 	entries, sinkFailures    *metrics.Counter
 	refusedRule, refusedCust *metrics.Counter
 	newIdentities, forgotten *metrics.Counter
@@ -22,6 +23,7 @@ func newEngineMetrics(set *metrics.Set, e *Engine) *engineMetrics {
 		batchFailures:      set.GetOrCreateCounter("watchkeeper_ruleset_batch_failures_total"),
 		samples:            set.GetOrCreateCounter("watchkeeper_ruleset_samples_total"),
 		lateSamples:        set.GetOrCreateCounter("watchkeeper_ruleset_late_samples_total"),
+		lateUnlisted:       set.GetOrCreateCounter("watchkeeper_ruleset_late_samples_unlisted_total"),
 		entries:            set.GetOrCreateCounter("watchkeeper_ruleset_log_entries_total"),
 		sinkFailures:       set.GetOrCreateCounter("watchkeeper_ruleset_sink_failures_total"),
 		newIdentities:      set.GetOrCreateCounter("watchkeeper_ruleset_identities_total"),

@@ -44,6 +44,11 @@ func (e *Engine) recover(ctx context.Context, now int64, open []OpenAlert) error
 	if err != nil {
 		return err
 	}
+	for _, list := range past.late {
+		for _, r := range list {
+			e.lateLimit.remember(r.Customer, r.Arrive)
+		}
+	}
 	window := time.Duration(e.cfg.RecoverWindow).Milliseconds()
 	if err := e.recoverSources(ctx, past, now-window-e.forceAfter()); err != nil {
 		return err
@@ -170,8 +175,9 @@ func (e *Engine) rebuildRules(ctx context.Context, states []*ruleState, p *past,
 	}
 	if reason == reasonRecovered {
 		e.standUp(told, from, p.first < from)
+		e.recallSilent(states, p, from)
 	}
-	if err := e.step(ctx); err != nil {
+	if err := e.step(ctx, false); err != nil {
 		return err
 	}
 	e.rebuild = false
@@ -275,7 +281,7 @@ func (e *Engine) retake(ser *series, p point, states []*ruleState) {
 	}
 	for i := range ser.feeds {
 		if slices.Contains(states, ser.feeds[i].rs) {
-			e.feed(ser, &ser.feeds[i], p)
+			e.feed(ser, &ser.feeds[i], p, false)
 		}
 	}
 	for i := range ser.evals {
@@ -356,6 +362,46 @@ func (e *Engine) standUp(told map[instanceKey][]OpenAlert, from int64, older boo
 		in.settled.phase, in.settled.since = phaseOf(a.State), k.rs.rule.checkOf(a.Check)
 		in.live = in.settled
 	}
+}
+
+// recallSilent takes up the series of alerts that opened before the samples begin: an
+// end may still come. When they had their last sample does not matter.
+func (e *Engine) recallSilent(states []*ruleState, p *past, from int64) {
+	for _, list := range p.series {
+		for _, d := range list {
+			waits := func(rs *ruleState) bool { return rs.readsSeries(d.labels) && e.stoodUp(rs, d.labels) }
+			ser := e.series.get(d.labels)
+			if ser != nil && ser.first != math.MaxInt64 || !slices.ContainsFunc(states, waits) {
+				continue
+			}
+			if ser == nil { // else the store has nothing of it but what marks an end
+				ser, _ = e.rebuildSeries(d.labels, states, p, from)
+			}
+			ser.first, ser.newest = d.t, d.t
+			for _, m := range ser.ends() {
+				e.markEnd(ser, m.t)
+			}
+		}
+	}
+}
+
+// stoodUp says whether an alert stands of which the series is an operand.
+func (e *Engine) stoodUp(rs *ruleState, series labels.Labels) bool {
+	if rs.eval != nil {
+		return rs.standsBy(series)
+	}
+	for i, l := range rs.rule.prog.leaves {
+		if !l.matches(series) {
+			continue
+		}
+		key := l.keyOf(e.builder, series)
+		for _, j := range rs.joins[i][key.Hash()] {
+			if labels.Equal(j.key, key) && slices.ContainsFunc(j.insts, func(in *instance) bool { return in.live.phase.open() }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // reconcile brings the live log, as the incident store has it, to the state

@@ -32,7 +32,7 @@ func (e *Engine) reload(ctx context.Context, groups []Group, now int64) error {
 	defer e.mu.Unlock()
 	defer e.release()
 	e.tick(now)
-	if err := e.step(ctx); err != nil { // the rules that stay are up to date before the others are built
+	if err := e.step(ctx, false); err != nil { // the rules that stay are up to date before the others are built
 		return err
 	}
 	loaded, err := e.load(groups)
@@ -70,8 +70,10 @@ func (e *Engine) reload(ctx context.Context, groups []Group, now int64) error {
 		return err
 	}
 	for rs, r := range kept {
-		rs.rule, rs.texts = r, texts{}
+		rs.rule = r
 	}
+	e.words.texts = texts{}
+	e.out.reworded.Store(true)
 	e.unbind(dropped)
 	e.lines++ // alerts may have other labels, or be gone without a line
 	return nil

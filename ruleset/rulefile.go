@@ -73,7 +73,7 @@ func Parse(name string, b []byte) ([]Group, error) {
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
 		return nil, nil
 	} else if err != nil {
-		return nil, fmt.Errorf("rule file %s: %w", name, err)
+		return nil, syntaxError(name, b, err)
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("rule file %s: more than one YAML document", name)
@@ -99,7 +99,7 @@ func (f fileParser) keys(n *yaml.Node, path string, allowed []string) error {
 	}
 	for i := 0; i < len(n.Content); i += 2 {
 		if k := n.Content[i]; !slices.Contains(allowed, k.Value) {
-			return f.errorf(k, path, "unknown field %q", k.Value)
+			return f.errorf(k, path, "unknown field %q%s", k.Value, hintOfField(k.Value))
 		}
 	}
 	return nil

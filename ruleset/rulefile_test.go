@@ -59,6 +59,21 @@ func TestParseErrors(t *testing.T) {
 			t.Errorf("%s: %v, want %q", rule, err, want)
 		}
 	}
+	const quotes = `put quotes round it, expr: '…'`
+	f(`expr: x{job="a"} > 1, consecutive: 1`, `rule file bad.yml: line 5: the expression has characters of YAML in it: `+quotes)
+	f("expr: rate(x[5m]) > 1, consecutive: 1", `rule file bad.yml: line 5: the expression has characters of YAML in it: `+quotes)
+	f("expr: sum by (a, b) (x) > 1, consecutive: 1", `bad.yml:5: groups[0].rules[0]: unknown field "b) (x) > 1"; if it is part of an expression, `+quotes)
+	f("expr: 'x > 1, consecutive: 1", `rule file bad.yml: yaml: `)
+	for _, expr := range []string{`{job="a"} > 1`, "a: b > 1"} {
+		_, err := Parse("bad.yml", []byte("groups:\n- name: g\n  rules:\n  - alert: A\n    expr: "+expr+"\n    consecutive: 1\n"))
+		if err == nil || !strings.Contains(err.Error(), "rule file bad.yml: line 5: the expression has characters of YAML in it: "+quotes) {
+			t.Errorf("%s: %v", expr, err)
+		}
+	}
+	_, err := Parse("x.txtar", []byte("# A script.\n-- rules.yml --\ngroups: []\n-- timeline --\nload 1m\n"))
+	if err == nil || err.Error() != "x.txtar is a timeline script, not a rule file: run it with 'watchkeeper rules test x.txtar'" {
+		t.Errorf("%v", err)
+	}
 	f("expr: x > 1, consecutve: 3", `bad.yml:5: groups[0].rules[0]: unknown field "consecutve"`)
 	f("expr: "+strings.Repeat("-", maxExprBytes)+"x, consecutive: 1", `bad.yml:5: groups[0].rules[0].expr: longer than 16384 bytes`)
 	f("expr: x > 1, consecutive: 0", `bad.yml:5: groups[0].rules[0].consecutive: must be 1 to 10000, not 0`)
@@ -76,7 +91,7 @@ func TestParseErrors(t *testing.T) {
 	f("expr: x > 1, consecutive: 1, contract: {row: a, txt: b}", `bad.yml:5: groups[0].rules[0].contract: unknown field "txt"`)
 	f("expr: x > 1, consecutive: 1, contract: {row: a, deviation: {expr: y}}", `deviation.reason must not be empty`)
 	f("expr: x > 1, consecutive: 1, phase: 1m", `phase: must be shorter than the interval`)
-	_, err := Parse("twice.yml", []byte("groups: [{name: g, interval: 1m, rules: [{alert: A, expr: x > 1, consecutive: 1}, {alert: A, expr: x > 2, consecutive: 1}]}]"))
+	_, err = Parse("twice.yml", []byte("groups: [{name: g, interval: 1m, rules: [{alert: A, expr: x > 1, consecutive: 1}, {alert: A, expr: x > 2, consecutive: 1}]}]"))
 	if err == nil || !strings.Contains(err.Error(), "the same id as the rule in line 1") {
 		t.Errorf("an id twice: %v", err)
 	}

@@ -81,6 +81,8 @@ type Entry struct {
 	Reason      string     // why; empty when the verdicts say it all
 	Samples     []Evidence // of such an entry: what it rests on
 	FillIn      bool       // the alert stands from the fill-in at the source's first contact
+
+	unworded unworded
 }
 
 // String prints an entry in one line, for logs and test failures.
@@ -116,6 +118,10 @@ type Config struct {
 	MaxSeriesPerRule int `yaml:"max_series_per_rule"`
 	// MaxSeriesPerCustomer bounds the (rule, identity) pairs of one customer. Default 1000000.
 	MaxSeriesPerCustomer int `yaml:"max_series_per_customer"`
+	// MaxLatePerDay bounds what the journal lists of a customer's late samples in a day
+	// (UTC), one record for each rule that reads the sample. A start and a replay take
+	// samples beyond it for such as came in time. Default 500000.
+	MaxLatePerDay int `yaml:"max_late_per_day"`
 	// MaxQueuedEntries bounds the log entries that wait for the sink; beyond it
 	// batches are refused. Default 100000.
 	MaxQueuedEntries int `yaml:"max_queued_entries"`
@@ -134,6 +140,7 @@ func DefaultConfig() Config {
 	return Config{
 		MaxSeriesPerRule:     100_000,
 		MaxSeriesPerCustomer: 1_000_000,
+		MaxLatePerDay:        500_000,
 		MaxQueuedEntries:     100_000,
 		ForceAfter:           model.Duration(24 * time.Hour),
 		RecoverWindow:        model.Duration(26 * time.Hour),
@@ -148,6 +155,8 @@ func (c Config) Validate() error {
 		return errors.New("max_series_per_rule: must be positive")
 	case c.MaxSeriesPerCustomer <= 0:
 		return errors.New("max_series_per_customer: must be positive")
+	case c.MaxLatePerDay <= 0:
+		return errors.New("max_late_per_day: must be positive")
 	case c.MaxQueuedEntries <= 0:
 		return errors.New("max_queued_entries: must be positive")
 	case c.ForceAfter <= 0:

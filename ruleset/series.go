@@ -69,11 +69,12 @@ type hot struct {
 	valuedOld int64 // the newest of the batches before
 	batch     uint32
 	marks     marks
+	leaf      uint16 // of the identity that is alone and dozes
 	alone     *alone // the only one that a sample in order matters to; nil when there are others or something else happened
 }
 
 // marks say what a sample of a series may have to do beside pass by.
-type marks uint32
+type marks uint16
 
 const (
 	markWaiting marks = 1 << iota // refused is not empty
@@ -155,7 +156,7 @@ func (s *series) readFrom(newest point) {
 // unread drops the points in memory when all that read the series sleep or doze.
 // The store has them.
 func (s *series) unread() {
-	awake := func(f feed) bool { return f.join.doze == nil }
+	awake := func(f feed) bool { return len(f.join.insts) > 0 || len(f.join.dozes) == 0 }
 	s.mark(markFed, len(s.feeds)+len(s.evals) > 0)
 	if s.setRead(len(s.evals) > 0 || slices.ContainsFunc(s.feeds, awake)); !s.has(markRead) {
 		s.tail = nil
@@ -173,6 +174,7 @@ func (s *series) add(p point) {
 	s.first, s.newest = min(s.first, p.t), max(s.newest, p.t)
 	if isStale(p.v) {
 		s.own().stale = max(s.own().stale, p.t)
+		s.noteEnded()
 	}
 	if p.t <= s.floor {
 		return
@@ -220,6 +222,7 @@ func (s *series) addEnd(m endMark, keepFrom int64) bool {
 		drop++
 	}
 	s.own().ends = slices.Delete(ends, 0, drop)
+	s.noteEnded()
 	return true
 }
 

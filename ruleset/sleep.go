@@ -1,6 +1,7 @@
 package ruleset
 
 import (
+	"context"
 	"math"
 	"math/bits"
 	"slices"
@@ -249,11 +250,66 @@ func (e *Engine) wake(ser *series, mask uint64, p point) {
 		in.skipped = in.settledCheck > max(in.first-1, final)
 		in.liveCheck, in.solid = in.settledCheck, in.settledCheck
 		in.judged = min(r.checkOf(ser.valuedBefore(e.batch)), r.lastCheck(e.taking.before))
+		in.slept = r.lastCheck(e.taking.before)
 		if newest := r.checkOf(ser.newest); ser.newest > p.t && newest > in.settledCheck {
 			in.mark(in.settledCheck+1, newest) // samples went by while it slept
 		}
 		e.touch(in)
 	}
+}
+
+// makeSure finds the last check that had a sample before the batch among those that
+// went by while the identity slept, where it may have to say otherwise of one.
+func (e *Engine) makeSure(ctx context.Context, in *instance) error {
+	from := in.liveCheck + 1
+	if in.stale {
+		from = in.settledCheck + 1
+	}
+	to := in.slept
+	if !in.skipped {
+		in.slept = math.MinInt64 // all will be folded
+	}
+	if from > to || in.judged > to {
+		return nil
+	}
+	span, err := e.readSpan(ctx, in, from, to)
+	if err != nil {
+		return err
+	}
+	r := in.rs.rule
+	for i, j := range in.joins {
+		l := r.prog.leaves[i]
+		for n, ser := range j.series {
+			fresh := func(p point) bool { return e.isFresh(ser, p.t) }
+			if !slices.ContainsFunc(span.pts[i][n], fresh) {
+				continue
+			}
+			pts, err := pointsOf(ctx, e.store, ser, r.timeOf(from)-l.offset-l.lookback, r.timeOf(to)-l.offset)
+			if err != nil {
+				return err
+			}
+			span.pts[i][n] = slices.DeleteFunc(slices.Clone(pts), fresh)
+		}
+	}
+	for in.judged = to; in.judged >= from; in.judged-- {
+		if out := r.prog.root.eval(span.operands(in.judged, e.ops)); out.in || out.present {
+			break
+		}
+	}
+	return nil
+}
+
+// isFresh says whether a sample came with the batch that is being judged.
+func (e *Engine) isFresh(ser *series, t int64) bool {
+	if e.fresh == nil {
+		e.fresh = make(map[lateKey]bool, len(e.given))
+		for i := range e.given {
+			if ser := e.series.get(e.given[i].Labels); ser != nil {
+				e.fresh[lateKey{ser, e.given[i].T}] = true
+			}
+		}
+	}
+	return e.fresh[lateKey{ser, t}]
 }
 
 // expand has the checks from k on judged that were skipped when the identity
@@ -285,7 +341,7 @@ func (e *Engine) sleep(in *instance) {
 		return
 	}
 	j := in.joins[0]
-	if len(j.series) != 1 || j.series[0].sleep == nil {
+	if in.dirtyLo <= in.dirtyHi || len(j.series) != 1 || j.series[0].sleep == nil {
 		return
 	}
 	ser := j.series[0]

@@ -29,6 +29,8 @@ var joinExprs = []string{
 	"a > 5 and b > 5", "a > 5 or b > 5", "a > 5 unless b > 5", "a / b > 1", "a - b != 0", "a + b + c > 10", "a * on(i) b > 9",
 	"(a > bool 5) + (b > bool 5) > 1", "a > 5 and b", "(a or b) > 5", "-a < b", "(a > 5 unless b > 5) or c > 5",
 	"a + b + time() % 420 / 60 > 12", "a > time() % 420 / 60 and b > 5",
+	"a - a offset 2m > 0", "a > b offset 90s", "a offset -1m > b", "a > 5 and a offset 1m > 5 and b", "g - on (i) group_left () a > 1", "a < on (i) group_right () g",
+	"g > 5 unless on (i) a", "g > 5 and on (i) a", "g + on (i) group_left () (a - b) > 9",
 }
 
 // drawLeaf makes a scenario of one series a in which most samples are good,
@@ -36,7 +38,9 @@ var joinExprs = []string{
 func drawLeaf(t *rapid.T) scenario { return drawQuiet(t, leafExprs, "a") }
 
 // drawJoin makes the same of series that are joined.
-func drawJoin(t *rapid.T) scenario { return drawQuiet(t, joinExprs, "a", "b", "c") }
+func drawJoin(t *rapid.T) scenario {
+	return drawQuiet(t, joinExprs, "a", "b", "c", "g", "g1", "g2", "g3")
+}
 
 func drawQuiet(t *rapid.T, exprs []string, metrics ...string) scenario {
 	s := drawScenario(t)

@@ -201,19 +201,28 @@ func better(o operand, v float64) operand {
 
 // ended returns why the identity ended at check k, empty if it did not.
 func (s *span) ended(k int64) string {
-	return s.endedNode(s.in.rs.rule.prog.root, k)
+	return s.endedNode(s.in.rs.rule.prog.root, k, false)
 }
 
-func (s *span) endedNode(n *node, k int64) string {
+// over says whether the identity ended before the slot of check k and has had no
+// sample since, where its operands are groups.
+func (s *span) over(k int64) bool {
+	return s.endedNode(s.in.rs.rule.prog.root, k, true) != ""
+}
+
+func (s *span) endedNode(n *node, k int64, before bool) string {
 	switch n.kind {
 	case kindLeaf:
+		if before {
+			return s.overGroup(n.leaf, k)
+		}
 		return s.endedLeaf(n.leaf, k)
 	case kindNumber, kindTime:
 		return ""
 	case kindNeg, kindAnd, kindUnless:
-		return s.endedNode(n.l, k)
+		return s.endedNode(n.l, k, before)
 	case kindOr:
-		l, r := s.endedNode(n.l, k), s.endedNode(n.r, k)
+		l, r := s.endedNode(n.l, k, before), s.endedNode(n.r, k, before)
 		switch {
 		case l != "" && (r != "" || !s.begun(n.r, k)):
 			return l
@@ -222,10 +231,10 @@ func (s *span) endedNode(n *node, k int64) string {
 		}
 		return ""
 	}
-	if why := s.endedNode(n.l, k); why != "" {
+	if why := s.endedNode(n.l, k, before); why != "" {
 		return why
 	}
-	return s.endedNode(n.r, k)
+	return s.endedNode(n.r, k, before)
 }
 
 // begun says whether an operand of n has had a sample by check k.
@@ -298,7 +307,7 @@ func (s *span) lastSample(l *leaf, leafIndex, n int, k int64) (t int64, there bo
 // endedGroup returns why the last member of a group ended in the slot of check k.
 // One that has been silent for groupMemory checks no longer counts.
 func (s *span) endedGroup(l *leaf, i int, k int64) string {
-	back := groupMemory * s.in.rs.rule.Interval.Milliseconds()
+	back := s.memory(l)
 	why := ""
 	for n := range s.in.joins[i].series {
 		if reason := s.endIn(l, i, n, k); reason != "" {
@@ -312,7 +321,32 @@ func (s *span) endedGroup(l *leaf, i int, k int64) string {
 	return why
 }
 
-const reasonStale = "stale marker"
+// overGroup returns why all members of a group that count ended before the slot of
+// check k; a later one has begun none of them anew.
+func (s *span) overGroup(i int, k int64) string {
+	l := s.in.rs.rule.prog.leaves[i]
+	why := ""
+	for n := range s.in.joins[i].series {
+		ended, known := s.endedBefore(l, i, n, k, s.memory(l))
+		if known && !ended {
+			return ""
+		}
+		if ended {
+			why = reasonOver
+		}
+	}
+	return why
+}
+
+// memory is for how long, in ms, a member of a group counts that is silent.
+func (s *span) memory(l *leaf) int64 {
+	return max(groupMemory*s.in.rs.rule.Interval.Milliseconds(), l.lookback)
+}
+
+const (
+	reasonStale = "stale marker"
+	reasonOver  = "over"
+)
 
 // endWithin returns the reason of an end mark in (lo, hi] with no sample after it.
 func endWithin(ser *series, lo, hi, last int64, sampled bool) string {

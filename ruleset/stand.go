@@ -6,12 +6,17 @@ package ruleset
 // looked at; catchUp writes down what was counted when something else happens.
 
 // alone is the only one that the samples of a series matter to as long as they come
-// in order: an instance whose alert stands, or one that dozes. It lies in what it
-// points to.
+// in order: an instance whose alert stands, or an identity that dozes. It lies in one
+// of these. A sample looks at nothing else, one cache line and that of a row.
 type alone struct {
-	in   *instance
-	doze *doze
-	leaf int // of the series in doze
+	in *instance // nil where it dozes
+
+	rs        *ruleState
+	head      int64 // newest check with a sample
+	judged    int64 // last check with a verdict, and
+	judgedOld int64 // the last of the batches before
+	batch     uint32
+	rows      []float64 // what the operands had at the newest checks, by check modulo dozeChecks and leaf
 }
 
 // only takes a sample where it matters to one alone and changes nothing that is to be
@@ -24,7 +29,7 @@ func (e *Engine) only(h *hot, p point) bool {
 	case a.in != nil:
 		return e.standsOn(h, a.in, p)
 	}
-	return e.dozesAlone(h, a, p)
+	return e.dozesAlone(h, p)
 }
 
 // stands takes a breach that leaves a firing alert as it is: the sample of its next
@@ -76,7 +81,7 @@ func (e *Engine) isNext(in *instance, p point, bound int64) bool {
 	if in.dirtyLo <= in.dirtyHi || in.queued || in.skipped || in.stale || in.silent || e.rebuild {
 		return false
 	}
-	s := in.rs.slotOf(p.t)
+	s := in.rs.slot.of(in.rs.rule, p.t)
 	return s.k == in.solid+1 && s.hi <= e.now && p.t > bound-in.rs.rule.Lateness.Milliseconds()
 }
 

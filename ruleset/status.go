@@ -92,7 +92,7 @@ func (e *Engine) alerts(of func(*Engine, *instance) Alert) (out []Alert, version
 
 func (e *Engine) described(in *instance) Alert {
 	a := e.alert(in)
-	a.Annotations = in.rs.annotationsOf(context.Background(), e.builder, in.id, in.value, e.now)
+	a.Annotations = e.words.annotationsOf(context.Background(), in.rs.rule, in.id, in.value, e.now)
 	return a
 }
 
@@ -106,6 +106,14 @@ func (e *Engine) alert(in *instance) Alert {
 	if src := in.source(); src != nil {
 		a.Source = src.id
 	}
-	a.Labels = in.rs.labelsOf(context.Background(), e.builder, in.id, in.value, e.now)
+	a.Labels = e.words.labelsOf(context.Background(), in.rs.rule, in.id, in.value, e.now)
 	return a
+}
+
+// UnlistedLate counts by customer, since the start, the records of late samples that
+// Config.MaxLatePerDay kept out of the journal.
+func (e *Engine) UnlistedLate() map[string]int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return maps.Clone(e.unlisted)
 }

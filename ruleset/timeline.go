@@ -67,6 +67,7 @@ type expectation struct {
 	id    labels.Labels
 	to    State
 	why   string // reason; any when empty
+	next  bool   // the line that follows the one expected before it
 }
 
 type timeline struct {
@@ -191,16 +192,9 @@ func (tl *timeline) compare(got []Entry) error {
 	var b bytes.Buffer
 	used := make([]bool, len(got))
 	shown := map[string]bool{} // what a log says of an alert, once
+	i := -1
 	for _, x := range tl.want {
-		i := slices.IndexFunc(got, x.fits)
-		for i >= 0 && used[i] {
-			if j := slices.IndexFunc(got[i+1:], x.fits); j >= 0 {
-				i += j + 1
-			} else {
-				i = j
-			}
-		}
-		if i >= 0 {
+		if i = x.find(got, used, i); i >= 0 {
 			used[i] = true
 			continue
 		}
@@ -220,6 +214,22 @@ func (tl *timeline) compare(got []Entry) error {
 		return &TimelineError{strings.TrimSuffix(b.String(), "\n")}
 	}
 	return nil
+}
+
+// find returns which entry an expected line is that none before it was; -1 for none.
+// last is the one found before it.
+func (x expectation) find(got []Entry, used []bool, last int) int {
+	for i := range got {
+		switch {
+		case used[i]:
+		case x.next && (i < last || got[i].Log != x.log):
+		case x.fits(got[i]):
+			return i
+		case x.next:
+			return -1
+		}
+	}
+	return -1
 }
 
 // expected is the line of a script that an entry fits.
@@ -243,7 +253,10 @@ func (x expectation) name() string { return x.alert + x.id.String() }
 // String is the line of the script.
 func (x expectation) String() string {
 	verb := "at"
-	if x.log == LogSettled {
+	switch {
+	case x.next:
+		verb = "next"
+	case x.log == LogSettled:
 		verb = "settled"
 	}
 	return strings.TrimSpace(fmt.Sprintf("%s %s %s %s %s", verb, clock(x.at), x.name(), x.to, x.why))

@@ -84,10 +84,10 @@ func (p *timelineParser) line(line string) error {
 		return p.endLine(rest)
 	case "restart", "reload", "advance":
 		return p.controlLine(verb, strings.Fields(rest))
-	case "at", "settled":
+	case "at", "settled", "next":
 		return p.expectLine(verb, rest)
 	}
-	return fmt.Errorf("unknown line %q; known are load, late, up, watermark, end, restart, reload, advance, at, settled", verb)
+	return fmt.Errorf("unknown line %q; known are load, late, up, watermark, end, restart, reload, advance, at, settled, next", verb)
 }
 
 func offset(s string) (int64, error) {
@@ -393,7 +393,7 @@ func (p *timelineParser) controlLine(verb string, words []string) error {
 // timelineStates are what may be expected of an alert.
 var timelineStates = []State{StateInactive, StatePending, StateFiring, StateNoData, StateResolved, StateEnded}
 
-// expectLine reads "at TIME ALERT{labels} STATE [REASON…]" and "settled CHECK …".
+// expectLine reads "at TIME ALERT{labels} STATE [REASON…]", "settled CHECK …" and "next CHECK …".
 func (p *timelineParser) expectLine(verb, rest string) error {
 	when, rest, _ := strings.Cut(rest, " ")
 	at, err := p.when(when)
@@ -412,8 +412,11 @@ func (p *timelineParser) expectLine(verb, rest string) error {
 		id: l.DropReserved(func(n string) bool { return n == model.MetricNameLabel }),
 		to: State(strings.ReplaceAll(words[0], "-", "_")), why: strings.Join(words[1:], " "),
 	}
-	if verb == "settled" {
-		x.log = LogSettled
+	if verb != "at" {
+		x.log, x.next = LogSettled, verb == "next"
+	}
+	if x.next && (len(p.want) == 0 || p.want[len(p.want)-1].log != LogSettled) {
+		return errors.New("next: want a settled line before it")
 	}
 	if !slices.Contains(timelineStates, x.to) {
 		known := fmt.Sprint(timelineStates)

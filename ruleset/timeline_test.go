@@ -122,7 +122,21 @@ func TestWrongTimelineSaysWhatIsWrong(t *testing.T) {
 	f("load 1m", "reload 1m other.yml failed\nload 1m", `x.txtar:11: reload of other.yml did not fail`)
 	f("groups: []", "groups: {}")
 	f("groups: []\n-- timeline --", "groups: {}\n-- timeline --\nreload 1m other.yml", `x.txtar:11: x.txtar:9: groups: must be a list`)
-	f("load 1m", "stop 1m", `x.txtar:11: unknown line "stop"; known are load, late, up, watermark, end, restart, reload, advance, at, settled`)
+	f("load 1m", "stop 1m", `x.txtar:11: unknown line "stop"; known are load, late, up, watermark, end, restart, reload, advance, at, settled, next`)
+	f(`settled 2m High{i="a"}`, `next 2m High{i="a"}`,
+		`x.txtar:18: not said: next 2m High{i="a"} resolved`,
+		`  of High{i="a"} the settled log says: 0s pending, 1m firing, 2m resolved`,
+		`x.txtar: not expected: settled 2m High{i="a"} resolved`)
+	f(`settled 2m High{i="b"}`, `next 2m High{i="b"}`)
+	f(`settled 1m High{i="a"} firing
+settled 2m High{i="a"} resolved`, `settled 2m High{i="a"} resolved
+next 1m High{i="a"} firing`,
+		`x.txtar:18: not said: next 1m High{i="a"} firing`,
+		`  of High{i="a"} the settled log says: 0s pending, 1m firing, 2m resolved`,
+		`x.txtar: not expected: settled 1m High{i="a"} firing`)
+	f(`at 2m High{i="b"} firing
+settled 1m`, `at 2m High{i="b"} firing
+next 1m`, `x.txtar:17: next: want a settled line before it`)
 }
 
 // What a script expects and does not get is told apart from a script that cannot be played.

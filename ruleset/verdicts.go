@@ -71,7 +71,7 @@ func (v *verdictReader) open(ctx context.Context, q storage.Queryable, j Journal
 		j = noJournal{}
 	}
 	cfg := DefaultConfig()
-	cfg.MaxSeriesPerRule, cfg.MaxSeriesPerCustomer = math.MaxInt, math.MaxInt
+	cfg.MaxSeriesPerRule, cfg.MaxSeriesPerCustomer, cfg.MaxLatePerDay = math.MaxInt, math.MaxInt, math.MaxInt
 	if v.e, err = New(cfg, []Group{{Rules: []*Rule{v.rule}}}, q, j, nil, metrics.NewSet(), slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}

@@ -239,7 +239,7 @@ func (a *App) buildServers(cfg *config.Config) error {
 		Engine: a.queries, Store: a.store, Admin: a.store.Admin(), DataDir: cfg.DataDir,
 		LookbackDelta: lookbackDelta, ListenAddress: a.apiListener.Addr().String(),
 		Version: a.version, Started: a.started,
-		Rules: rulesView{a}, Metadata: metadataView{a}, Incidents: a.router.Incidents(), Acknowledge: a.acknowledge,
+		Rules: rulesView{a}, Customers: a.knows, Metadata: metadataView{a}, Incidents: a.router.Incidents(), Acknowledge: a.acknowledge,
 		Sources: func() any { return a.pipeline.Sources() }, Scraped: a.scrapes, Collectors: a.collectors, Report: a.report, RuleTools: NewRuleTools(a.store, a.rules, a.plainRules, a.now), Coverage: a.coverage(),
 		Write: a.write.HTTP(a.sender), Alertmanager: a.fromKnown(am), OutsideAlertmanagers: a.plain, Metrics: a.writeMetrics, Ready: a.readiness, Reload: a.Reload,
 	}, a.set, a.log)

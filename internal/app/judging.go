@@ -19,6 +19,7 @@ const (
 	judgingSource  = "rules/judging"
 	metricRefused  = "watchkeeper_judging_refused"        // samples of the last minute that a limit kept from being judged
 	metricEnds     = "watchkeeper_judging_ends_refused"   // end marks of the last minute that a limit kept out
+	metricLate     = "watchkeeper_judging_late_unlisted"  // late samples of the last minute that a limit kept out of the journal
 	metricHoles    = "watchkeeper_judging_coverage_holes" // pairs of resource and contract row that nothing watches
 	productJudging = "watchkeeper"
 )
@@ -28,23 +29,25 @@ type judgingSeries struct {
 	deliver func(context.Context, sample.Batch) error
 	refused map[ruleset.Refusal]int // as last written
 	ends    map[string]int          // the same of end marks
+	late    map[string]int          // the same of late samples
 }
 
 // writeRefused writes what has been refused since it was called last: samples by
-// limit, and end marks by customer.
-func (s *judgingSeries) writeRefused(ctx context.Context, refused map[ruleset.Refusal]int, ends map[string]int, customers []string, now time.Time) error {
+// limit, and end marks and late samples by customer.
+func (s *judgingSeries) writeRefused(ctx context.Context, refused map[ruleset.Refusal]int, ends, late map[string]int, customers []string, now time.Time) error {
 	for _, customer := range customers {
 		var values []judgingValue
 		for _, limit := range []string{"rule", "customer"} {
 			r := ruleset.Refusal{Customer: customer, Limit: limit}
 			values = append(values, judgingValue{metricRefused, limit, float64(refused[r] - s.refused[r])})
 		}
-		values = append(values, judgingValue{metricEnds, "", float64(ends[customer] - s.ends[customer])})
+		values = append(values, judgingValue{metricEnds, "", float64(ends[customer] - s.ends[customer])},
+			judgingValue{metricLate, "", float64(late[customer] - s.late[customer])})
 		if err := s.write(ctx, customer, values, now); err != nil {
 			return err
 		}
 	}
-	s.refused, s.ends = refused, ends
+	s.refused, s.ends, s.late = refused, ends, late
 	return nil
 }
 
@@ -95,7 +98,7 @@ func (a *App) keepJudging(ctx context.Context) error {
 			return nil
 		case <-t.C:
 		}
-		if err := series.writeRefused(ctx, a.engine.Refused(), a.store.RefusedEnds(), a.customers(), a.now()); err != nil && ctx.Err() == nil {
+		if err := series.writeRefused(ctx, a.engine.Refused(), a.store.RefusedEnds(), a.engine.UnlistedLate(), a.customers(), a.now()); err != nil && ctx.Err() == nil {
 			a.log.Warn("what limits refuse is not written as series; judging goes on", "err", err)
 		}
 	}

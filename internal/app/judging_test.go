@@ -26,7 +26,7 @@ func TestJudgingSeries(t *testing.T) {
 	now := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
 	for _, n := range []int{5, 12} {
 		refused := map[ruleset.Refusal]int{{Customer: "acme", Limit: "rule"}: n}
-		if err := s.writeRefused(t.Context(), refused, map[string]int{"globex": 3 * n}, []string{"acme", "globex"}, now); err != nil {
+		if err := s.writeRefused(t.Context(), refused, map[string]int{"globex": 3 * n}, map[string]int{"acme": 2 * n}, []string{"acme", "globex"}, now); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -40,12 +40,17 @@ func TestJudgingSeries(t *testing.T) {
 	ends := func(customer string, v int) string {
 		return fmt.Sprintf(`%s rules/judging {__name__="watchkeeper_judging_ends_refused", customer="%s", instance="rules", product="watchkeeper"} %d`, customer, customer, v)
 	}
+	late := func(customer string, v int) string {
+		return fmt.Sprintf(`%s rules/judging {__name__="watchkeeper_judging_late_unlisted", customer="%s", instance="rules", product="watchkeeper"} %d`, customer, customer, v)
+	}
 	holes := func(customer string, v int) string {
 		return fmt.Sprintf(`%s rules/judging {__name__="watchkeeper_judging_coverage_holes", customer="%s", instance="rules", product="watchkeeper"} %d`, customer, customer, v)
 	}
 	want := []string{
-		refused("acme", "rule", 5), refused("acme", "customer", 0), ends("acme", 0), refused("globex", "rule", 0), refused("globex", "customer", 0), ends("globex", 15),
-		refused("acme", "rule", 7), refused("acme", "customer", 0), ends("acme", 0), refused("globex", "rule", 0), refused("globex", "customer", 0), ends("globex", 21),
+		refused("acme", "rule", 5), refused("acme", "customer", 0), ends("acme", 0), late("acme", 10),
+		refused("globex", "rule", 0), refused("globex", "customer", 0), ends("globex", 15), late("globex", 0),
+		refused("acme", "rule", 7), refused("acme", "customer", 0), ends("acme", 0), late("acme", 14),
+		refused("globex", "rule", 0), refused("globex", "customer", 0), ends("globex", 21), late("globex", 0),
 		holes("acme", 1), holes("globex", 0),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -170,6 +171,22 @@ type Customer struct {
 	OnHost `yaml:",inline"`
 }
 
+// CustomerNames lists whom the configuration knows, each once.
+func (c *Config) CustomerNames() []string {
+	names := []string{c.Rules.Plain.DefaultCustomer}
+	for _, cu := range c.Customers {
+		names = append(names, cu.Name)
+	}
+	for _, s := range c.Ingest.Senders {
+		names = append(names, s.Customer)
+	}
+	if c.Ingest.Open != nil {
+		names = append(names, c.Ingest.Open.Customer)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // Processes is the configuration of the process collector with its defaults.
 type Processes struct {
 	process.Config `yaml:",inline"`
@@ -264,6 +281,23 @@ func (c *Config) Path(p string) string {
 		return p
 	}
 	return filepath.Join(filepath.Dir(c.file), p)
+}
+
+// Rel is the name of a file as seen from the configuration's folder: it stays when the
+// folder is moved. What lies elsewhere keeps its name.
+func (c *Config) Rel(name string) string {
+	dir, err := filepath.Abs(filepath.Dir(c.file))
+	if err != nil {
+		return name
+	}
+	full, err := filepath.Abs(name)
+	if err != nil {
+		return name
+	}
+	if rel, err := filepath.Rel(dir, full); err == nil && filepath.IsLocal(rel) {
+		return filepath.ToSlash(rel)
+	}
+	return name
 }
 
 // AlertmanagerText is the Alertmanager configuration as text.

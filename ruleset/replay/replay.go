@@ -240,7 +240,7 @@ func (p *player) flush(ctx context.Context) error {
 // out what the live engine judged.
 func newEngine(groups []ruleset.Group, window time.Duration, q queryable, j ruleset.Journal, sink ruleset.Sink) (*ruleset.Engine, error) {
 	cfg := ruleset.DefaultConfig()
-	cfg.MaxSeriesPerRule, cfg.MaxSeriesPerCustomer, cfg.MaxQueuedEntries = math.MaxInt, math.MaxInt, math.MaxInt
+	cfg.MaxSeriesPerRule, cfg.MaxSeriesPerCustomer, cfg.MaxLatePerDay, cfg.MaxQueuedEntries = math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt
 	cfg.RecoverWindow = max(cfg.RecoverWindow, durationOf(window))
 	return ruleset.New(cfg, groups, q, j, sink, metrics.NewSet(), slog.New(slog.DiscardHandler))
 }
