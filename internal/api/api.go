@@ -33,6 +33,7 @@ type Deps struct {
 	Started       time.Time
 
 	Rules     Rules
+	Customers Customers
 	Metadata  Metadata
 	Incidents Incidents
 	// Acknowledge notes that a person has taken an incident, and returns the acknowledgement that counts.
@@ -65,11 +66,11 @@ func New(d Deps, set *metrics.Set, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/api/v1/", newPrometheus(d, log))
 	mux.Handle("POST /api/v1/write", d.Write)
-	mux.HandleFunc("GET /api/v1/rules", func(w http.ResponseWriter, r *http.Request) { serveRules(w, r, d.Rules) })
+	mux.HandleFunc("GET /api/v1/rules", func(w http.ResponseWriter, r *http.Request) { serveRules(w, r, d.Rules, d.Customers) })
 	mux.HandleFunc("GET /api/v1/alerts", func(w http.ResponseWriter, r *http.Request) { serveAlerts(w, d.Rules) })
 	mux.HandleFunc("GET /api/v1/metadata", func(w http.ResponseWriter, r *http.Request) { serveMetadata(w, r, d.Metadata) })
 	mux.Handle("/alertmanager/", d.Alertmanager)
-	registerIncidents(mux, d.Incidents, d.Acknowledge)
+	registerIncidents(mux, d.Incidents, d.Customers, d.Acknowledge)
 	registerRuleTools(mux, d.RuleTools)
 	mux.HandleFunc("GET /api/coverage", func(w http.ResponseWriter, r *http.Request) { serveCoverage(w, r, d.Coverage) })
 	mux.HandleFunc("POST /api/slo/report", func(w http.ResponseWriter, r *http.Request) { serveReport(w, r, d.Report) })

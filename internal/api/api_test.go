@@ -52,6 +52,11 @@ func (*parts) RuleGroups() []RuleGroup {
 	}
 }
 
+// RuleGroupsOf shows that those of one customer are asked for: nobody has any.
+func (*parts) RuleGroupsOf(string) []RuleGroup { return nil }
+
+func (*parts) customers(_ context.Context, name string) (bool, error) { return name != "acne", nil }
+
 func (*parts) Alertmanagers() []*url.URL {
 	return []*url.URL{{Scheme: "http", Host: "am:9093", Path: "/api/v2/alerts"}}
 }
@@ -137,7 +142,7 @@ func newServer(t *testing.T) (*parts, *httptest.Server) {
 	srv := httptest.NewServer(New(Deps{
 		Engine: promql.NewEngine(promql.EngineOpts{Logger: log, MaxSamples: 1000, Timeout: time.Minute, LookbackDelta: 5 * time.Minute, EnableAtModifier: true, EnableNegativeOffset: true}),
 		Store:  store, Admin: store.Admin(), DataDir: cfg.Dir, LookbackDelta: 5 * time.Minute, ListenAddress: "127.0.0.1:9370", Version: "v1", Started: epoch,
-		Rules: p, Metadata: p, Incidents: p, Acknowledge: p.acknowledge, Report: p.report,
+		Rules: p, Customers: p.customers, Metadata: p, Incidents: p, Acknowledge: p.acknowledge, Report: p.report,
 		Sources: func() any { return []string{"one"} },
 		Write:   answer("write"), Alertmanager: answer("alertmanager"), OutsideAlertmanagers: p, Metrics: func(w io.Writer) { set.WritePrometheus(w) },
 		Ready: func() error { return p.ready }, Reload: func(context.Context) error { return p.reload },
@@ -326,6 +331,9 @@ func TestOwnEndpoints(t *testing.T) {
 		{"/api/sources", "", 200, `["one"]`},
 		{"/api/incidents", "", 200, `"id":1`},
 		{"/api/incidents?customer=other", "", 200, `{"incidents":[]}`},
+		{"/api/incidents?customer=acne", "", 404, `{"error":"nothing is known of the customer \"acne\": mend the name, or look whether anything is delivered"}`},
+		{"/api/v1/rules?customer=acne", "", 404, `{"error":"nothing is known of the customer \"acne\": mend the name, or look whether anything is delivered"}`},
+		{"/api/v1/rules?customer=acme", "", 200, `{"status":"success","data":{"groups":[]}}`},
 		{"/api/incidents?customer=broken", "", 500, `{"error":"database is locked"}`},
 		{"/api/incidents?limit=1", "", 200, `"next":1`},
 		{"/api/incidents?limit=0", "", 400, "limit"},

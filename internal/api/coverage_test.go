@@ -20,5 +20,8 @@ func TestCoverage(t *testing.T) {
 	of := func(_ context.Context, customer string) (any, error) { return map[string]string{"of": customer}, nil }
 	f("", of, 200, `{"of":""}`)
 	f("?customer=acme", of, 200, `{"of":"acme"}`)
+	f("?customer=acne", func(context.Context, string) (any, error) {
+		return nil, Mark(errors.New("no such customer"), ErrNotFound)
+	}, 404, `{"error":"no such customer"}`)
 	f("", func(context.Context, string) (any, error) { return nil, errors.New("disk") }, 500, `{"error":"disk"}`)
 }

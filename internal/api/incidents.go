@@ -43,11 +43,14 @@ type AcknowledgedIncident struct {
 // defaultPage is how many incidents a list has when it names no limit.
 const defaultPage = 100
 
-func registerIncidents(mux *http.ServeMux, store Incidents, ack func(ctx context.Context, id int64, user, comment string) (incident.Acknowledgement, error)) {
+func registerIncidents(mux *http.ServeMux, store Incidents, customers Customers, ack func(ctx context.Context, id int64, user, comment string) (incident.Acknowledgement, error)) {
 	mux.HandleFunc("GET /api/incidents", func(w http.ResponseWriter, r *http.Request) {
 		f, err := ParseIncidentFilter(r.URL.Query())
 		if err != nil {
 			problem(w, http.StatusBadRequest, err)
+			return
+		}
+		if f.Customer != "" && !customers.known(w, r, f.Customer) {
 			return
 		}
 		list, err := ListIncidents(r.Context(), store, f)

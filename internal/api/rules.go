@@ -15,6 +15,23 @@ import (
 // Rules hands out the loaded rules with the alerts that are not inactive.
 type Rules interface {
 	RuleGroups() []RuleGroup
+	// RuleGroupsOf are the rules as one customer gets them: those that are for it, with
+	// its overrides, its alerts and how many of its series each watches.
+	RuleGroupsOf(customer string) []RuleGroup
+}
+
+// ModeOff is the mode of a rule that an override switches off for a customer.
+const ModeOff = "off"
+
+// RuleOverride is the override that makes a rule what it is.
+type RuleOverride struct {
+	Name     string    `json:"name"`
+	Customer string    `json:"customer"`
+	Match    string    `json:"match"`
+	Change   string    `json:"change"` // in words
+	Owner    string    `json:"owner"`
+	Reason   string    `json:"reason"`
+	End      time.Time `json:"end"`
 }
 
 // Types of rules in Prometheus's API.
@@ -63,6 +80,9 @@ type Rule struct {
 	Row         string `json:"contractRow,omitempty"`
 	Literal     string `json:"contractLiteral,omitempty"`
 	Deviation   string `json:"contractDeviation,omitempty"`
+
+	// Override is the override that makes the rule what it is, in the answer for one customer.
+	Override *RuleOverride `json:"override,omitempty"`
 }
 
 // Alert is one alert as /api/v1/alerts shows it. State is one of Prometheus's
@@ -112,8 +132,9 @@ func (r Rule) MarshalJSON() ([]byte, error) {
 	return json.Marshal(alertingRule(r))
 }
 
-// serveRules answers as Prometheus does.
-func serveRules(w http.ResponseWriter, r *http.Request, rules Rules) {
+// serveRules answers as Prometheus does; ?customer=NAME, which is ours, asks for the
+// rules as that customer gets them.
+func serveRules(w http.ResponseWriter, r *http.Request, rules Rules, customers Customers) {
 	if err := r.ParseForm(); err != nil {
 		badData(w, fmt.Errorf("error parsing form values: %w", err))
 		return
@@ -123,7 +144,15 @@ func serveRules(w http.ResponseWriter, r *http.Request, rules Rules) {
 		badData(w, err)
 		return
 	}
-	page, err := f.page(rules.RuleGroups())
+	var groups []RuleGroup
+	if customer := r.Form.Get("customer"); customer == "" {
+		groups = rules.RuleGroups()
+	} else if customers.known(w, r, customer) {
+		groups = rules.RuleGroupsOf(customer)
+	} else {
+		return
+	}
+	page, err := f.page(groups)
 	if err != nil {
 		badData(w, err)
 		return

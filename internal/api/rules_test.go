@@ -17,6 +17,8 @@ import (
 // mixed has rule groups of both kinds, as a server with both kinds of rule files.
 type mixed struct{}
 
+func (mixed) RuleGroupsOf(string) []RuleGroup { return nil }
+
 func (mixed) RuleGroups() []RuleGroup {
 	since, keeping := epoch.Add(-time.Minute), epoch.Add(-time.Second)
 	return []RuleGroup{
@@ -35,7 +37,7 @@ func (mixed) RuleGroups() []RuleGroup {
 func askRules(t *testing.T, query string) (code int, groups []string, next, body string) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	serveRules(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/rules?"+query, nil), mixed{})
+	serveRules(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/rules?"+query, nil), mixed{}, nil)
 	var got struct {
 		Data struct {
 			Groups         []RuleGroup

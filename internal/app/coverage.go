@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"watchkeeper/internal/api"
@@ -15,6 +16,15 @@ import (
 // are the rules in force; applied says which of them come from overrides.
 func CoverageOf(ctx context.Context, cfg coverage.Config, store *storage.Store, groups []ruleset.Group, applied []override.Applied, now time.Time) (*coverage.Report, error) {
 	return coverage.Compute(ctx, cfg, store, records{store.Journal()}, groups, applied, now)
+}
+
+// CoverageOfCustomer is what a report says of one customer, of whom something must
+// be known.
+func CoverageOfCustomer(r *coverage.Report, customer string) (*coverage.Report, error) {
+	if r = r.Of(customer); r.Resources == 0 {
+		return nil, api.Mark(fmt.Errorf("no resource of the customer %q is known: mend the name, or look whether anything is delivered", customer), api.ErrNotFound)
+	}
+	return r, nil
 }
 
 // coverage answers the API, one request at a time: each reads the newest
@@ -32,7 +42,7 @@ func (a *App) coverage() api.Coverage {
 		if err != nil || customer == "" {
 			return r, err
 		}
-		return r.Of(customer), nil
+		return CoverageOfCustomer(r, customer)
 	}
 }
 

@@ -38,8 +38,15 @@ customers:
 		"host_load5": 2 * time.Minute, "probe_http_code": 5 * time.Minute, "probe_tcp_code": time.Minute, "process_state": 3 * time.Minute,
 		"redis_clients_max": 10 * time.Minute, "probe_icmp_code": 0, "mysql_replica_lag_seconds": 0, "no_such_thing": 0, "aliyun_cdn_hit_ratio_percent": 0,
 	} {
-		if got, known := of(metric); got != want || known != (want > 0) {
-			t.Errorf("%s: %s, %v; want %s", metric, got, known, want)
+		if got, known := of(metric); got.Every != want || known != (want > 0) {
+			t.Errorf("%s: %s, %v; want %s", metric, got.Every, known, want)
+		}
+	}
+	for metric, want := range map[string]string{
+		"host_load5": "the host of acme", "probe_http_code": `the probe "b" of acme`, "process_state": "the processes of acme", "redis_clients_max": "redis/cache of acme",
+	} {
+		if got, _ := of(metric); got.Source != want {
+			t.Errorf("%s is from %q, want %q", metric, got.Source, want)
 		}
 	}
 }

@@ -84,7 +84,7 @@ func (t *ruleTools) plainRule(alert string) error {
 	for _, g := range t.plain() {
 		for _, r := range g.Rules {
 			switch name {
-			case r.Alert, g.Name + "/" + r.Alert:
+			case r.Alert, g.Name + "/" + r.Alert, g.RuleID(r.Alert):
 				return fmt.Errorf("%q is a Prometheus rule (group %s in %s): it counts no checks that could be explained; see its incidents and the series ALERTS{alertname=%q}", name, g.Name, g.File, r.Alert)
 			case r.Record:
 				return fmt.Errorf("%q is recorded by a Prometheus rule (group %s in %s): it is no alert", name, g.Name, g.File)
@@ -104,6 +104,9 @@ func (t *ruleTools) Replay(ctx context.Context, w io.Writer, q api.ReplayRequest
 		return api.Mark(fmt.Errorf("from %s is not before to %s", q.From.Format(time.RFC3339), q.To.Format(time.RFC3339)), api.ErrInvalid)
 	}
 	return t.alone(func() error {
+		if err := t.known(ctx, q.Customer); err != nil {
+			return err
+		}
 		entries, err := t.settled(ctx, groups, replay.Span{From: q.From, To: q.To, Begin: q.Begin, Customer: q.Customer})
 		if err != nil {
 			return err
@@ -134,6 +137,9 @@ func (t *ruleTools) Diff(ctx context.Context, w io.Writer, q api.DiffRequest) er
 	}
 	span := replay.Span{From: q.Since, To: q.Until, Customer: q.Customer}
 	return t.alone(func() error {
+		if err := t.known(ctx, q.Customer); err != nil {
+			return err
+		}
 		old, err := t.settled(ctx, before, span)
 		if err != nil {
 			return fmt.Errorf("old rules: %w", err)
@@ -149,6 +155,18 @@ func (t *ruleTools) Diff(ctx context.Context, w io.Writer, q api.DiffRequest) er
 		}
 		return json.NewEncoder(w).Encode(d)
 	})
+}
+
+// known refuses a customer without samples: nothing can be said of one.
+func (t *ruleTools) known(ctx context.Context, customer string) error {
+	if customer == "" {
+		return nil
+	}
+	has, err := HasSamples(ctx, t.store, customer)
+	if err == nil && !has {
+		err = api.Mark(fmt.Errorf("no sample of the customer %q is stored", customer), api.ErrNotFound)
+	}
+	return err
 }
 
 func (t *ruleTools) settled(ctx context.Context, groups []ruleset.Group, span replay.Span) ([]ruleset.Entry, error) {

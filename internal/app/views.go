@@ -30,7 +30,7 @@ type rulesView struct{ a *App }
 
 // RuleGroups implements api.Rules.
 func (v rulesView) RuleGroups() []api.RuleGroup {
-	return append(RuleGroups(v.a.engine.Rules(), v.a.engine.Alerts(), v.a.now()), plainGroups(v.a.plain.Groups())...)
+	return append(RuleGroups(v.a.engine.Rules(), v.a.engine.Alerts(), v.a.now()), plainGroups(v.a.plain)...)
 }
 
 // RuleGroups puts rules and alerts into the shape of Prometheus's API.

@@ -173,7 +173,7 @@ func readRules(cfg *config.Config, now time.Time) (*loadedRules, error) {
 				return nil, err
 			}
 			r.groups = append(r.groups, slices.DeleteFunc(groups, plainGroup)...)
-			r.files = append(r.files, promrules.File{Name: name, Data: b})
+			r.files = append(r.files, promrules.File{Name: name, Data: b, ID: cfg.Rel(name)})
 		}
 	}
 	var err error

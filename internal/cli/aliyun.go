@@ -49,11 +49,12 @@ func newAliyunCatalog() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "catalog",
 		Short: "List the metrics of Alibaba Cloud that are known, and what they become",
-		Long: `Lists every metric that can be collected: CloudMonitor's, the counters of RDS instances and the requests of CDN domains, with
-the name of the series, the period, the statistic that is taken (the first one that a point has), the lane and the contract's row.
+		Long: `Lists every metric that can be collected: CloudMonitor's, the counters of RDS instances
+and the requests of CDN domains, with the name of the series, the period, the statistic
+that is taken (the first one that a point has), the lane and the contract's row.
 
-Lanes: alarm, each minute's point, polled every interval; fast, polled every fast_interval; normal, a point every five minutes; off, known
-and not collected.`,
+Lanes: alarm, each minute's point, polled every interval; fast, polled every
+fast_interval; normal, a point every five minutes; off, known and not collected.`,
 		Example: `  watchkeeper aliyun catalog
   watchkeeper aliyun catalog --product rds --product cdn
   watchkeeper aliyun catalog --product ecs --format json`,

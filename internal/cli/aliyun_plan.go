@@ -34,16 +34,21 @@ func newAliyunPlan() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plan",
 		Short: "Say what a configuration will cost in API calls, before anything is called",
-		Long: `Prints the calls of every collector by round and by month of 30 days, pages included: metrics, lists of resources and their details,
-counters of databases and domains, events, backups, bills; the total against the account's calls_per_month (default: the free quota of
-1,000,000), and the calls per second. "2 (4 each 5th)" are the calls of a round, and of each fifth, which looks back further for late points.
-When an account needs more than its quota the plan says what will be polled less often.
+		Long: `Prints the calls of every collector by round and by month of 30 days, pages included:
+metrics, lists of resources and their details, counters of databases and domains,
+events, backups, bills; the total against the account's calls_per_month (default: the
+free quota of 1,000,000), and the calls per second. "2 (4 each 5th)" are the calls of a
+round, and of each fifth, which looks back further for late points. When an account
+needs more than its quota the plan says what will be polled less often.
 
-How much there is comes from --resources, or with --live from the accounts themselves: that takes one round of calls, which count for
-the quota. --resources holds for the first region of every account; REGION/PRODUCT=N names another. Parts of products: rds-postgresql=N and
-the like say which engines there are (else all are MySQL), rds-readonly those without backups (none), mongodb-sharding (none), slb-prepaid
-(all), ecs-disks (two an instance), ecs-snapshots (seven a disk), ecs-events system events of 30 days (none). metric:NAME=N is how many series
-a metric has; otherwise a resource has one, and two for each further dimension (disk, listener, node).
+How much there is comes from --resources, or with --live from the accounts themselves:
+that takes one round of calls, which count for the quota. --resources holds for the
+first region of every account; REGION/PRODUCT=N names another. Parts of products:
+rds-postgresql=N and the like say which engines there are (else all are MySQL),
+rds-readonly those without backups (none), mongodb-sharding (none), slb-prepaid (all),
+ecs-disks (two an instance), ecs-snapshots (seven a disk), ecs-events system events of
+30 days (none). metric:NAME=N is how many series a metric has; otherwise a resource has
+one, and two for each further dimension (disk, listener, node).
 
 Exit codes: 0 within the quota, 1 over it, 2 it could not be told.`,
 		Example: `  watchkeeper aliyun plan --config watchkeeper.yml --resources ecs=200,rds=10,slb=12

@@ -43,13 +43,15 @@ func newCustomerAdd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "add NAME",
 		Short: "Take a customer's Alibaba Cloud account on",
-		Long: `Checks the AccessKey, finds out which readings it may make and prints the RAM policy that is
-missing, finds the regions and products in use, prints what will be collected and what it costs, and
-adds the customer to the configuration file. Nothing else in the file changes. Nothing is written
-with --dry-run, when the file has the customer already, or when CloudMonitor may not be read.
+		Long: `Checks the AccessKey, finds out which readings it may make and prints the RAM policy
+that is missing, finds the regions and products in use, prints what will be collected
+and what it costs, and adds the customer to the configuration file. Nothing else in the
+file changes. Nothing is written with --dry-run, when the file has the customer already,
+or when CloudMonitor may not be read.
 
-The secret is read from a file, the environment or standard input, never from the command line.
-The configuration names the file or the variable; a secret from standard input is saved in a file.
+The secret is read from a file, the environment or standard input, never from the
+command line. The configuration names the file or the variable; a secret from standard
+input is saved in a file.
 
 Exit codes: 0 added (or would be, with --dry-run), 1 the key is of no use, 2 wrong usage or
 configuration, or the account could not be asked.`,

@@ -51,8 +51,9 @@ func newDashboardsPublish() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "publish",
 		Short: "Put folder, data source and dashboards on a Grafana server",
-		Long: `Puts the folder, the Prometheus data source and all dashboards on a Grafana server. It may be
-called any number of times. The service account token comes from $` + grafanaTokenEnv + ` or --token-file.`,
+		Long: `Puts the folder, the Prometheus data source and all dashboards on a Grafana server. It
+may be called any number of times. The service account token comes from
+$` + grafanaTokenEnv + ` or --token-file.`,
 		Example: `  GRAFANA_TOKEN=… watchkeeper dashboards publish --grafana http://127.0.0.1:3000`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -16,12 +16,14 @@ func newDemo(version string) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Show the whole product in one process within 30 seconds",
-		Long: `Starts the server with a fresh data folder, a simulated cloud account that had a CPU breach a few minutes
-ago, a local web site, this host and a ticket system, imports last month's history, and prints what
-happens: samples per source, the alert with the contract's literal text, the incident and the samples that made it, the webhook,
-the availability report. It runs until Ctrl-C, or for the time given with --for.
+		Long: `Starts the server with a fresh data folder, a simulated cloud account that had a CPU
+breach a few minutes ago, a local web site, this host and a ticket system, imports last
+month's history, and prints what happens: samples per source, the alert with the
+contract's literal text, the incident and the samples that made it, the webhook, the
+availability report. It runs until Ctrl-C, or for the time given with --for.
 
-Exit codes: 0 everything was seen, or it was stopped by hand, 1 with --for: not everything was seen, 2 it could not start.`,
+Exit codes: 0 everything was seen, or it was stopped by hand, 1 with --for: not
+everything was seen, 2 it could not start.`,
 		Example: `  watchkeeper demo
   watchkeeper demo --for 40s --dir /var/tmp/watchkeeper-demo`,
 		Args: cobra.NoArgs,

@@ -20,12 +20,13 @@ func newExporter() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "exporter",
 		Short: "Serve what the collectors read to any Prometheus",
-		Long: `Runs the collectors of a configuration (customers: host, probes, processes, middleware, cloud accounts,
-scrape_configs) and serves what they read at /metrics in Prometheus's text format, with the samples' own
-timestamps. There is no store, no rule and no alert; what log files and watches must remember is kept
-in the folder exporter-state of data_dir. The configuration's other sections are read and not used.
-Without a configuration it watches the host that it runs on.
-/-/healthy answers while it lives; SIGHUP reads the configuration again.`,
+		Long: `Runs the collectors of a configuration (customers: host, probes, processes, middleware,
+cloud accounts, scrape_configs) and serves what they read at /metrics in Prometheus's
+text format, with the samples' own timestamps. There is no store, no rule and no alert;
+what log files and watches must remember is kept in the folder exporter-state of
+data_dir. The configuration's other sections are read and not used. Without a
+configuration it watches the host that it runs on. /-/healthy answers while it lives;
+SIGHUP reads the configuration again.`,
 		Example: `  watchkeeper exporter
   watchkeeper exporter --config watchkeeper.yml --listen 127.0.0.1:9372
   curl http://127.0.0.1:9372/metrics`,

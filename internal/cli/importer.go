@@ -22,10 +22,10 @@ func newImport() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "import FILE.om",
 		Short: "Import history from an OpenMetrics file as blocks",
-		Long: `Writes the samples of an OpenMetrics text file (with timestamps, closed by "# EOF") as blocks
-into the data folder of a stopped server. The samples are stored, not judged. A sample that
-conflicts with a stored one is left out and counted; any other bad sample fails the whole import and
-nothing is stored. FILE may be - for standard input.`,
+		Long: `Writes the samples of an OpenMetrics text file (with timestamps, closed by "# EOF") as
+blocks into the data folder of a stopped server. The samples are stored, not judged. A
+sample that conflicts with a stored one is left out and counted; any other bad sample
+fails the whole import and nothing is stored. FILE may be - for standard input.`,
 		Example: `  watchkeeper import history.om --data ./data --customer acme`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

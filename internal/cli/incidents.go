@@ -55,6 +55,9 @@ func newIncidentsList() *cobra.Command {
 			if f == "json" {
 				return printJSON(cmd.OutOrStdout(), list)
 			}
+			if len(list.Incidents) == 0 {
+				return none(cmd, "incident", len(q) > 1) // limit is always there
+			}
 			return printIncidents(cmd.OutOrStdout(), list.Incidents)
 		},
 	}
@@ -68,6 +71,16 @@ func newIncidentsList() *cobra.Command {
 	return c
 }
 
+// none says on standard error that a list is empty: a header alone looks like a fault.
+func none(cmd *cobra.Command, what string, filtered bool) error {
+	text := "no " + what + "s"
+	if filtered {
+		text = "no such " + what
+	}
+	_, err := fmt.Fprintln(cmd.ErrOrStderr(), text)
+	return err
+}
+
 func printIncidents(w io.Writer, list []incident.Incident) error {
 	rows := make([][]string, 0, len(list))
 	for _, i := range list {
@@ -76,11 +89,11 @@ func printIncidents(w io.Writer, list []incident.Incident) error {
 			ack = i.AcknowledgedBy
 		}
 		rows = append(rows, []string{
-			strconv.FormatInt(i.ID, 10), string(i.State), i.Severity, i.Customer, i.Alert, i.ContractRow,
+			strconv.FormatInt(i.ID, 10), string(i.State), i.Severity, i.Customer, i.Alert, i.RuleID,
 			i.Identity.Get("instance"), stamp(i.StartedAt), stamp(i.ResolvedAt), ack,
 		})
 	}
-	return table.Write(w, []string{"ID", "STATE", "SEVERITY", "CUSTOMER", "ALERT", "ROW", "INSTANCE", "STARTED", "RESOLVED", "ACKNOWLEDGED"}, rows)
+	return table.Write(w, []string{"ID", "STATE", "SEVERITY", "CUSTOMER", "ALERT", "RULE", "INSTANCE", "STARTED", "RESOLVED", "ACKNOWLEDGED"}, rows)
 }
 
 // stamp prints a time in UTC; nothing for none.

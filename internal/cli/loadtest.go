@@ -17,8 +17,9 @@ func newLoadtest() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "loadtest",
 		Short: "Write a seeded workload to a remote-write address and measure the receiver",
-		Long: `Sends contract-shaped series by remote write at a given rate and prints samples per second,
-latencies and the receiver's CPU and memory. It writes to this machine only, unless --allow-remote is given.
+		Long: `Sends contract-shaped series by remote write at a given rate and prints samples per
+second, latencies and the receiver's CPU and memory. It writes to this machine only,
+unless --allow-remote is given.
 
 Exit codes: 0 all was accepted, 1 a part was not, 2 nothing was, or it could not be sent.`,
 		Example: `  watchkeeper loadtest --series 10000 --rate 50000 --duration 30s`,

@@ -11,9 +11,10 @@ func newLoadtestFiring() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "firing",
 		Short: "Measure the time from a completing sample to the alert, and the memory of many states",
-		Long: `Delivers samples in real time through the store to the rule engine, in this process: half of the sources as they
-measure, half 150 s later. Prints how long after the moment that completes it (T of its third check, or the batch's
-arrival if that is later) an alert is handed over, the CPU and the memory.`,
+		Long: `Delivers samples in real time through the store to the rule engine, in this process:
+half of the sources as they measure, half 150 s later. Prints how long after the moment
+that completes it (T of its third check, or the batch's arrival if that is later) an
+alert is handed over, the CPU and the memory.`,
 		Example: `  watchkeeper loadtest firing
   watchkeeper loadtest firing --series 100000 --rate 20000 --interval 10s`,
 		Args: cobra.NoArgs,

@@ -11,9 +11,11 @@ func newLoadtestRules() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rules",
 		Short: "Measure what judging costs, side by side with Prometheus's rules package",
-		Long: `Writes some minutes of the contract's series into a store and judges them in this process by our rule engine and by
-Prometheus's rules package in its two usual forms (for: 2m; min_over_time and count_over_time), and measures the floor that
-the machine sets. Prints the CPU time per minute of data and per check, memory per series, and the ratios.`,
+		Long: `Writes some minutes of the contract's series into a store and judges them in this
+process by our rule engine and by Prometheus's rules package in its two usual forms
+(for: 2m; min_over_time and count_over_time), and measures the floor that the machine
+sets. Prints the CPU time per minute of data and per check, memory per series, and the
+ratios.`,
 		Example: `  watchkeeper loadtest rules
   watchkeeper loadtest rules --series 1000000 --minutes 5`,
 		Args: cobra.NoArgs,

@@ -12,6 +12,7 @@ import (
 	"watchkeeper/alertrouter"
 	"watchkeeper/alertrouter/incident"
 	"watchkeeper/internal/api"
+	"watchkeeper/internal/app"
 	"watchkeeper/internal/datadir"
 	"watchkeeper/internal/storage"
 )
@@ -30,11 +31,31 @@ func (s *dataSource) incidents(cmd *cobra.Command, q url.Values) (list api.Incid
 		err = cl.get(cmd.Context(), "/api/incidents?"+q.Encode(), &list)
 		return list, err
 	}
+	known := true
 	err = s.withIncidents(cmd, func(store *incident.Store) error {
 		list, err = api.ListIncidents(cmd.Context(), store, f)
+		if err != nil || f.Customer == "" || len(list.Incidents) > 0 {
+			return err
+		}
+		known, err = app.HasIncidents(cmd.Context(), store, f.Customer)
 		return err
 	})
+	if err == nil && !known {
+		err = s.knowsCustomer(cmd, f.Customer)
+	}
 	return list, err
+}
+
+// knowsCustomer refuses a customer of whom the folder of a stopped server has no
+// samples.
+func (s *dataSource) knowsCustomer(cmd *cobra.Command, name string) error {
+	return s.withStore(func(store *storage.Store) error {
+		has, err := app.HasSamples(cmd.Context(), store, name)
+		if err == nil && !has {
+			err = api.UnknownCustomer(name)
+		}
+		return err
+	})
 }
 
 // incident reads one incident.

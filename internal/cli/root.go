@@ -22,6 +22,9 @@ const (
 	exitFailed = 2 // not done: wrong flags, files or configuration, nobody answers
 )
 
+// maxHelp bounds the lines of a help text, but for examples, in columns.
+const maxHelp = 96
+
 // finding is a bad answer: the command did what it was asked for and found holes,
 // differences, mistakes, failures. Every other error means that it could not.
 type finding struct{ error }
@@ -56,9 +59,9 @@ func newRoot(version string) *cobra.Command {
 against the service contract's alarm table, turns alerts into incidents, delivers
 notifications until they are accepted, and computes what was promised and what is owed.
 
-Exit codes of every command: 0 done and nothing found; 1 done, and something was found: an error in
-a rule, a hole, a difference, a failed test; 2 not done: wrong flags, files or configuration, or a
-server that does not answer.`,
+Exit codes of every command: 0 done and nothing found; 1 done, and something was found:
+an error in a rule, a hole, a difference, a failed test; 2 not done: wrong flags, files
+or configuration, or a server that does not answer.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
@@ -80,6 +83,8 @@ server that does not answer.`,
 		newSim(),
 		newVersion(version),
 	)
+	// Half a screen is often all that there is for a terminal.
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", fmt.Sprintf(".FlagUsagesWrapped %d ", maxHelp)))
 	wrapArgs(root)
 	tellExitCodes(root)
 	return root

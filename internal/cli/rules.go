@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -48,21 +50,31 @@ type listedRule struct {
 	Series      *int   `json:"series,omitempty"` // watched now; of a running server only
 	State       string `json:"state,omitempty"`
 	Error       string `json:"error,omitempty"` // why it could not be evaluated last
+	File        string `json:"file,omitempty"`
+
+	Override *api.RuleOverride `json:"override,omitempty"` // with --customer: what makes the rule so for it
 }
 
 func newRulesList() *cobra.Command {
 	var src dataSource
 	var f format
-	var file string
+	var file, customer string
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List the rules with their contract rows and the contract's own words",
 		Long: `Lists the rules of a configuration (default: the shipped packs). With --url it asks a
-running server, which also tells how many series each rule watches; with --data the folder of a
-stopped one, which holds the rules that were in force last. Mode: streaming and evaluated rules
-count checks; plain ones are Prometheus's own and run as they do there.`,
+running server, which also tells how many series each rule watches; with --data the
+folder of a stopped one, which holds the rules that were in force last. With --customer
+it lists the rules as that customer gets them, with its overrides (threshold, severity,
+off), and counts its series alone.
+
+Rule is the rule's id: the contract's row, else GROUP/ALERT. Checked is how often, and
+how many breaches in a row or how long; of a contract's row in the contract's words.
+Mode: streaming and evaluated rules count checks; plain ones are Prometheus's own and
+run as they do there; what is off, an override switches off.`,
 		Example: `  watchkeeper rules list
   watchkeeper rules list --url http://127.0.0.1:9370 --format json
+  watchkeeper rules list --url http://127.0.0.1:9370 --customer acme
   watchkeeper rules list --config watchkeeper.yml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -71,11 +83,11 @@ count checks; plain ones are Prometheus's own and run as they do there.`,
 			live := cmd.Flags().Changed("url")
 			switch {
 			case live:
-				groups, err = rulesOf(cmd, src)
+				groups, err = rulesOf(cmd, src, customer)
 			case src.data != "":
-				groups, err = rulesOfStopped(src.data)
+				groups, err = rulesOfStopped(cmd, src, customer)
 			default:
-				groups, err = rulesIn(file)
+				groups, err = rulesIn(file, customer)
 			}
 			if err != nil {
 				return err
@@ -84,18 +96,22 @@ count checks; plain ones are Prometheus's own and run as they do there.`,
 			if f == "json" {
 				return printJSON(cmd.OutOrStdout(), rules)
 			}
-			return printRules(cmd.OutOrStdout(), rules, live)
+			if len(rules) == 0 {
+				return none(cmd, "rule", customer != "")
+			}
+			return printRules(cmd.OutOrStdout(), rules, live, customer != "")
 		},
 	}
 	src.flags(c)
 	c.Flags().Lookup("url").DefValue = "" // without it nobody is asked
 	f.flag(c)
 	c.Flags().StringVar(&file, "config", "", "configuration whose rules are listed")
+	customerFlag(c, &customer, "list the rules as this customer gets them")
 	c.MarkFlagsMutuallyExclusive("url", "data", "config")
 	return c
 }
 
-func rulesOf(cmd *cobra.Command, src dataSource) ([]api.RuleGroup, error) {
+func rulesOf(cmd *cobra.Command, src dataSource, customer string) ([]api.RuleGroup, error) {
 	cl, err := src.client()
 	if err != nil {
 		return nil, err
@@ -105,38 +121,58 @@ func rulesOf(cmd *cobra.Command, src dataSource) ([]api.RuleGroup, error) {
 			Groups []api.RuleGroup `json:"groups"`
 		} `json:"data"`
 	}
-	err = cl.get(cmd.Context(), "/api/v1/rules", &out)
+	path := "/api/v1/rules"
+	if customer != "" {
+		path += "?" + url.Values{"customer": {customer}}.Encode()
+	}
+	err = cl.get(cmd.Context(), path, &out)
 	return out.Data.Groups, err
 }
 
-func rulesOfStopped(data string) ([]api.RuleGroup, error) {
-	dir, err := datadir.OpenReadOnly(data)
+// ofCustomer keeps the rules that are for a customer, or for no one else when none
+// is named.
+func ofCustomer(groups []api.RuleGroup, customer string) []api.RuleGroup {
+	if customer == "" {
+		return app.ShownToAll(groups)
+	}
+	return app.RulesOfCustomer(groups, customer)
+}
+
+func rulesOfStopped(cmd *cobra.Command, src dataSource, customer string) ([]api.RuleGroup, error) {
+	dir, err := datadir.OpenReadOnly(src.data)
 	if err != nil {
 		return nil, err
 	}
 	groups, err := app.ReadRules(dir)
-	return groups, errors.Join(err, dir.Close())
+	if err := errors.Join(err, dir.Close()); err != nil {
+		return nil, err
+	}
+	if customer != "" {
+		err = src.knowsCustomer(cmd, customer)
+	}
+	return ofCustomer(groups, customer), err
 }
 
-func rulesIn(file string) ([]api.RuleGroup, error) {
+func rulesIn(file, customer string) ([]api.RuleGroup, error) {
 	cfg, err := config.Load(file)
 	if err != nil {
 		return nil, err
 	}
-	groups, err := app.RulesOf(cfg)
-	if err != nil {
-		return nil, err
+	if customer != "" && !slices.Contains(cfg.CustomerNames(), customer) {
+		return nil, fmt.Errorf("no customer %q is configured; of a running server's rules ask with --url, of a stopped one's with --data", customer)
 	}
-	return groups, nil
+	groups, err := app.RulesOf(cfg)
+	return ofCustomer(groups, customer), err
 }
 
 func listRules(groups []api.RuleGroup, live bool) []listedRule {
-	var out []listedRule
+	out := []listedRule{}
 	for _, g := range groups {
 		for _, r := range g.Rules {
 			l := listedRule{
 				Row: r.Row, Literal: r.Literal, Deviation: r.Deviation, ID: r.ID, Alert: r.Name, Group: g.Name, Expr: r.Query,
 				Interval: fmt.Sprintf("%gs", g.Interval), Consecutive: r.Consecutive, Severity: r.Labels.Get("severity"), Mode: r.Mode, Reason: r.Reason,
+				File: g.File, Override: r.Override,
 			}
 			if r.Type == api.TypeRecording {
 				l.Alert, l.Record = "", r.Name
@@ -153,36 +189,72 @@ func listRules(groups []api.RuleGroup, live bool) []listedRule {
 	return out
 }
 
-func printRules(w io.Writer, rules []listedRule, live bool) error {
-	header := []string{"ROW", "SEVERITY", "LITERAL", "CONDITION", "MODE"}
+// checked says when a rule's condition is looked at and how long it must hold: in the
+// contract's words, if it has any.
+func (r listedRule) checked() string {
+	if r.Literal != "" {
+		return r.Literal
+	}
+	every := "every " + r.Interval
+	if d, err := model.ParseDuration(r.Interval); err == nil {
+		every = "every " + d.String() // 1m, not 60s
+	}
+	switch {
+	case r.Consecutive > 0:
+		return fmt.Sprintf("%s, %d in a row", every, r.Consecutive)
+	case r.For != "":
+		return every + ", for " + r.For
+	}
+	return every
+}
+
+// row is a rule's line in the table.
+func (r listedRule) row(live, ofCustomer bool) []string {
+	id := r.ID
+	if r.Deviation != "" {
+		id += " *"
+	}
+	alert := r.Alert
+	if r.Record != "" {
+		alert = "(records " + r.Record + ")"
+	}
+	row := []string{id, alert, r.Severity, r.checked(), table.Shorten(r.Expr, 70), r.Mode}
+	if ofCustomer {
+		changed := ""
+		if o := r.Override; o != nil {
+			changed = fmt.Sprintf("%s: %s until %s", o.Name, o.Change, o.End.Format(time.DateOnly))
+		}
+		row = append(row, changed)
+	}
+	if live {
+		series := "" // nobody counts those of a Prometheus rule
+		if r.Series != nil {
+			series = strconv.Itoa(*r.Series)
+		}
+		state := r.State
+		if r.Error != "" {
+			state = strings.TrimSpace(state + " error")
+		}
+		row = append(row, series, state)
+	}
+	return row
+}
+
+func printRules(w io.Writer, rules []listedRule, live, ofCustomer bool) error {
+	header := []string{"RULE", "ALERT", "SEVERITY", "CHECKED", "CONDITION", "MODE"}
+	if ofCustomer {
+		header = append(header, "OVERRIDE")
+	}
 	if live {
 		header = append(header, "SERIES", "STATE")
 	}
 	var rows [][]string
 	deviations := 0
 	for _, r := range rules {
-		id := r.ID
 		if r.Deviation != "" {
-			id += " *"
 			deviations++
 		}
-		condition := table.Shorten(r.Expr, 70)
-		if r.For != "" {
-			condition += " for " + r.For
-		}
-		row := []string{id, r.Severity, r.Literal, condition, r.Mode}
-		if live {
-			series := "" // nobody counts those of a Prometheus rule
-			if r.Series != nil {
-				series = strconv.Itoa(*r.Series)
-			}
-			state := r.State
-			if r.Error != "" {
-				state = strings.TrimSpace(state + " error")
-			}
-			row = append(row, series, state)
-		}
-		rows = append(rows, row)
+		rows = append(rows, r.row(live, ofCustomer))
 	}
 	if err := table.Write(w, header, rows); err != nil {
 		return err
@@ -199,6 +271,10 @@ func printRules(w io.Writer, rules []listedRule, live bool) error {
 			}
 		}
 	}
-	_, err := fmt.Fprintf(w, "\n%s; * %d differ from the contract's literal text for a declared reason ('watchkeeper rules deviations' tells it)\n", plural(len(rules), "rule"), deviations)
+	more := ""
+	if deviations > 0 {
+		more = fmt.Sprintf("; * %d differ from the contract's literal text for a declared reason ('watchkeeper rules deviations' tells it)", deviations)
+	}
+	_, err := fmt.Fprintf(w, "\n%s%s\n", plural(len(rules), "rule"), more)
 	return err
 }

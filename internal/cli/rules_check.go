@@ -29,10 +29,12 @@ func newRulesCheck() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check [FILE…]",
 		Short: "Read rules for mistakes that parse",
-		Long: `Reads rule files, or the rules of a configuration (default: the shipped packs), for conditions that never or always
-hold, unknown metrics, units that do not go together, sources slower than the rule allows, rules that repeat or contradict
-one another, missing texts and labels. Warnings are for a person to judge. With --config the intervals of its hosts, probes
-and servers count, too: a rule must get by with the longest.
+		Long: `Reads rule files, or the rules of a configuration (default: the shipped packs), for
+conditions that never or always hold, unknown metrics, units that do not go together,
+sources slower than the rule allows, rules that repeat or contradict one another,
+missing texts and labels. Warnings are for a person to judge. With --config the
+intervals of its hosts, probes and servers count, too: a rule must get by with the
+longest.
 
 Exit codes: 0 no error, 1 errors, 2 rules or configuration could not be read.`,
 		Example: `  watchkeeper rules check
@@ -105,7 +107,7 @@ func parseRuleFiles(names []string) ([]ruleset.Group, error) {
 const ownPrefix = "watchkeeper_"
 
 // intervalsOf tells the intervals of a configuration's collectors; nil without one.
-func intervalsOf(file string) (func(metric string) (time.Duration, bool), error) {
+func intervalsOf(file string) (func(metric string) (lint.Period, bool), error) {
 	if file == "" {
 		return nil, nil
 	}
@@ -118,7 +120,7 @@ func intervalsOf(file string) (func(metric string) (time.Duration, bool), error)
 
 // lintConfig knows the metrics that collectors deliver, how often the cloud has a
 // point of each, and how often the other sources are read.
-func lintConfig(intervals func(metric string) (time.Duration, bool)) (lint.Config, error) {
+func lintConfig(intervals func(metric string) (lint.Period, bool)) (lint.Config, error) {
 	cat, err := catalog.Load()
 	if err != nil {
 		return lint.Config{}, err
@@ -134,12 +136,14 @@ func lintConfig(intervals func(metric string) (time.Duration, bool)) (lint.Confi
 		return lint.Config{}, err
 	}
 	return lint.Config{
-		Period: func(metric string) (time.Duration, bool) {
-			d, ok := periods[metric]
-			if !ok && intervals != nil {
-				d, ok = intervals(metric)
+		Period: func(metric string) (lint.Period, bool) {
+			if d, ok := periods[metric]; ok {
+				return lint.Period{Every: d, Source: "CloudMonitor"}, true
 			}
-			return d, ok
+			if intervals == nil {
+				return lint.Period{}, false
+			}
+			return intervals(metric)
 		},
 		Delivered: func(metric string) bool {
 			_, cloud := periods[metric]

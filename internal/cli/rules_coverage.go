@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"watchkeeper/internal/app"
-	"watchkeeper/internal/config"
 	"watchkeeper/internal/storage"
 	"watchkeeper/internal/table"
 	"watchkeeper/ruleset/coverage"
@@ -31,12 +30,14 @@ func newRulesCoverage() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "coverage",
 		Short: "Is every resource watched as the contract says?",
-		Long: `Lists the known resources with the contract rows of their product: watched, too sparse to fire, not applicable and
-why, overridden, or a hole; then what of the contract's entitlements is used. The table shows what is not simply watched;
---all shows everything, as JSON does.
+		Long: `Lists the known resources with the contract rows of their product: watched, too sparse
+to fire, not applicable and why, overridden, or a hole; then what of the contract's
+entitlements is used. The table shows what is not simply watched; --all shows
+everything, as JSON does.
 
-A running server answers by the rules it runs; with --data they come from --config (default: the shipped packs) and
---overrides, and the time is that of the newest thing stored there.
+A running server answers by the rules it runs; with --data they come from --config
+(default: the shipped packs) and --overrides, and the time is that of the newest thing
+stored there.
 
 Exit codes: 0 no hole, 1 holes, 2 it could not be told.`,
 		Example: `  watchkeeper rules coverage
@@ -51,7 +52,7 @@ Exit codes: 0 no hole, 1 holes, 2 it could not be told.`,
 	c.Flags().BoolVar(&f.all, "all", false, "show what is watched, too")
 	customerFlag(c, &f.customer, "show this customer alone")
 	c.Flags().StringVar(&f.config, "config", "", "with --data: the configuration whose rules and section rules.coverage count")
-	c.Flags().StringVar(&f.overrides, "overrides", "", "with --data: file of overrides")
+	c.Flags().StringVar(&f.overrides, "overrides", "", "with --data: file of overrides; default: the configuration's")
 	return c
 }
 
@@ -62,9 +63,6 @@ func (f *coverageFlags) run(cmd *cobra.Command) error {
 	r, err := f.report(cmd)
 	if err != nil {
 		return err
-	}
-	if f.customer != "" && r.Resources == 0 {
-		return fmt.Errorf("no resource of the customer %q is known: mend the name, or look whether anything is delivered", f.customer)
 	}
 	if f.format == "json" {
 		err = printJSON(cmd.OutOrStdout(), r)
@@ -90,17 +88,13 @@ func (f *coverageFlags) report(cmd *cobra.Command) (r *coverage.Report, err erro
 		}
 		return r, cl.get(cmd.Context(), path, r)
 	}
-	cfg, err := config.Load(f.config)
-	if err != nil {
-		return nil, err
-	}
-	groups, err := app.Rules(cfg)
+	groups, cfg, overrides, err := rulesAndOverrides(f.config, f.overrides)
 	if err != nil {
 		return nil, err
 	}
 	err = f.src.withStore(func(store *storage.Store) error {
 		now := app.Newest(store)
-		groups, applied, err := withOverrides(groups, f.overrides, now)
+		groups, applied, err := withOverrides(groups, overrides, now)
 		if err != nil {
 			return err
 		}
@@ -108,7 +102,7 @@ func (f *coverageFlags) report(cmd *cobra.Command) (r *coverage.Report, err erro
 		return err
 	})
 	if err == nil && f.customer != "" {
-		r = r.Of(f.customer)
+		return app.CoverageOfCustomer(r, f.customer)
 	}
 	return r, err
 }

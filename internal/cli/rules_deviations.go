@@ -1,15 +1,17 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
-	"strconv"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"watchkeeper/internal/app"
+	"watchkeeper/internal/config"
 	"watchkeeper/internal/table"
 	"watchkeeper/ruleset"
 	"watchkeeper/ruleset/override"
@@ -32,39 +34,68 @@ type shippedDeviation struct {
 }
 
 func newRulesDeviations() *cobra.Command {
-	var file, overrides string
+	var file, overrides, customer string
 	var f format
 	c := &cobra.Command{
 		Use:   "deviations",
 		Short: "List where rules differ from the contract's literal text, and why",
-		Long: `Lists the rules of a configuration (default: the shipped packs) that differ from the contract's literal text, and the
-overrides of a file with owner, reason and end. An override that has expired or not begun is listed as such. What
+		Long: `Lists the rules of a configuration (default: the shipped packs) that differ from the
+contract's literal text, and the overrides of a file (default: the configuration's) with
+owner, reason and end. An override that has expired or not begun is listed as such. What
 rules.literal of the configuration restores does not deviate and is not listed.`,
 		Example: `  watchkeeper rules deviations
   watchkeeper rules deviations --overrides overrides.yml
   watchkeeper rules deviations --config watchkeeper.yml --format json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			groups, err := groupsOf(cmd, file, nil)
+			d, err := deviationsOf(file, overrides)
 			if err != nil {
 				return err
 			}
-			d := deviations{Shipped: shippedDeviations(groups), Overrides: []override.Applied{}}
-			_, applied, err := withOverrides(groups, overrides, time.Now())
-			if err != nil {
-				return err
+			if customer != "" {
+				d.Overrides = slices.DeleteFunc(d.Overrides, func(a override.Applied) bool { return a.Override.Customer() != customer })
 			}
-			d.Overrides = append(d.Overrides, applied...)
 			if f == "json" {
 				return printJSON(cmd.OutOrStdout(), d)
 			}
-			return printDeviations(cmd.OutOrStdout(), d)
+			if err := printDeviations(cmd.OutOrStdout(), d); err != nil || customer == "" || len(d.Overrides) > 0 {
+				return err
+			}
+			return none(cmd, "override", true)
 		},
 	}
 	c.Flags().StringVar(&file, "config", "", "configuration whose rules are listed")
 	c.Flags().StringVar(&overrides, "overrides", "", "file of overrides")
 	f.flag(c)
+	customerFlag(c, &customer, "list the overrides of this customer alone")
 	return c
+}
+
+// deviationsOf reads the rules of a configuration, and overrides from a file or else
+// those that the configuration names.
+func deviationsOf(file, overrides string) (deviations, error) {
+	groups, _, overrides, err := rulesAndOverrides(file, overrides)
+	if err != nil {
+		return deviations{}, err
+	}
+	_, applied, err := withOverrides(groups, overrides, time.Now())
+	if err != nil {
+		return deviations{}, err
+	}
+	return deviations{Shipped: shippedDeviations(groups), Overrides: append([]override.Applied{}, applied...)}, nil
+}
+
+// rulesAndOverrides reads the rules of a configuration before overrides, and names the
+// file of those: overrides, else that of the configuration, if it has one.
+func rulesAndOverrides(file, overrides string) ([]ruleset.Group, *config.Config, string, error) {
+	cfg, err := config.Load(file)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	overrides = cmp.Or(overrides, cfg.Path(cfg.Rules.Overrides))
+	cfg.Rules.Overrides = ""
+	groups, err := app.Rules(cfg)
+	return groups, cfg, overrides, err
 }
 
 // withOverrides applies an override file; without one the groups stay.
@@ -106,10 +137,13 @@ func printDeviations(w io.Writer, d deviations) error {
 	for _, s := range d.Shipped {
 		rows = append(rows, []string{s.Row, s.Literal, table.Shorten(s.LiteralExpr, 50), table.Shorten(s.Expr, 60), s.Reason})
 	}
-	if err := table.Write(w, []string{"ROW", "LITERAL", "LITERAL CONDITION", "CONDITION", "REASON"}, rows); err != nil {
-		return err
+	if len(rows) > 0 {
+		if err := table.Write(w, []string{"ROW", "LITERAL", "LITERAL CONDITION", "CONDITION", "REASON"}, rows); err != nil {
+			return err
+		}
+		fmt.Fprintln(w)
 	}
-	if _, err := fmt.Fprintf(w, "\n%d rules differ from the contract's literal text; rules.literal in the configuration restores a row's\n", len(d.Shipped)); err != nil {
+	if _, err := fmt.Fprintf(w, "rules that differ from the contract's literal text: %d; rules.literal in the configuration restores a row's\n", len(d.Shipped)); err != nil {
 		return err
 	}
 	if len(d.Overrides) == 0 {
@@ -117,47 +151,10 @@ func printDeviations(w io.Writer, d deviations) error {
 	}
 	rows = nil
 	for _, a := range d.Overrides {
-		rows = append(rows, []string{a.Override.Name, string(a.State), a.Rule, a.Override.Match, changeOf(a), a.Override.Owner, a.Override.End.UTC().Format(time.RFC3339), a.Override.Reason})
+		rows = append(rows, []string{a.Override.Name, string(a.State), a.Rule, a.Override.Match, a.Change(), a.Override.Owner, a.Override.End.UTC().Format(time.RFC3339), a.Override.Reason})
 	}
 	if _, err := fmt.Fprintln(w); err != nil {
 		return err
 	}
 	return table.Write(w, []string{"OVERRIDE", "STATE", "RULE", "MATCH", "CHANGE", "OWNER", "END", "REASON"}, rows)
-}
-
-// changeOf says in words what an override changes.
-func changeOf(a override.Applied) string {
-	o := a.Override
-	var s string
-	add := func(format string, args ...any) {
-		if s != "" {
-			s += ", "
-		}
-		s += fmt.Sprintf(format, args...)
-	}
-	if o.Off {
-		add("off")
-	}
-	if o.Threshold != nil {
-		add("threshold %s", decimals([]float64{*o.Threshold})[0])
-	}
-	if len(o.Thresholds) > 0 {
-		add("thresholds %s", strings.Join(decimals(o.Thresholds), " and "))
-	}
-	if o.Consecutive != nil {
-		add("consecutive %d instead of %d", *o.Consecutive, a.WasConsecutive)
-	}
-	if o.Severity != "" {
-		add("severity %s instead of %s", o.Severity, a.WasSeverity)
-	}
-	return s
-}
-
-// decimals writes numbers as people write them in rules: 104857600, not 1.048576e+08.
-func decimals(vs []float64) []string {
-	out := make([]string, len(vs))
-	for i, v := range vs {
-		out[i] = strconv.FormatFloat(v, 'f', -1, 64)
-	}
-	return out
 }

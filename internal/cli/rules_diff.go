@@ -24,8 +24,9 @@ func newRulesDiff() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "diff OLD NEW",
 		Short: "What would have fired differently with other rules",
-		Long: `Judges the stored samples by two rule files and lists the alerts that only one of them raises and those that begin or end
-otherwise. Rules are told apart by their ids (contract row, else group/alert). Only settled checks count.
+		Long: `Judges the stored samples by two rule files and lists the alerts that only one of them
+raises and those that begin or end otherwise. Rules are told apart by their ids
+(contract row, else group/alert). Only settled checks count.
 
 Exit codes: 0 both judge alike, 1 they differ, 2 they could not be compared.`,
 		Example: `  watchkeeper rules diff ecs.yml ecs-new.yml --since 30d

@@ -37,10 +37,12 @@ func newRulesExplain() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "explain ALERT{labels}",
 		Short: "Why an alert fired or did not, check by check",
-		Long: `Judges the last checks of an alert again from the stored samples and says of each: the samples of its slot with their
-times (the latest of a series counts), the verdict, the run, the state, and what that did. ALERT is a rule's alert or id;
-the labels choose among its series. A sample that came after its check had settled is marked with its arrival.
-A server explains by the rules it runs; with --data they come from --rules or --config (default: the shipped packs).
+		Long: `Judges the last checks of an alert again from the stored samples and says of each: the
+samples of its slot with their times (the latest of a series counts), the verdict, the
+run, the state, and what that did. ALERT is a rule's alert or id; the labels choose
+among its series. A sample that came after its check had settled is marked with its
+arrival. A server explains by the rules it runs; with --data they come from --rules or
+--config (default: the shipped packs).
 
 Exit codes: 0 explained, 2 there is no such alert, or the samples could not be read.`,
 		Example: `  watchkeeper rules explain 'ECSCPUUtilizationHigh{instance="i-2ze1"}'

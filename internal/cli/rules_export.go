@@ -15,9 +15,11 @@ func newRulesExport() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "export --to prometheus|vmalert|mimir [FILE…]",
 		Short: "Write the rules as a rule file of Prometheus, vmalert or Mimir",
-		Long: `Writes rule files, or the rules of a configuration (default: the shipped packs), for another ruler: the nearest
-PromQL, with the differences in comments. For data without gaps that arrive in time the exported rules fire at the same
-checks; what is lost otherwise (late data, gaps, no-data) is said in the file. The file goes to standard output.`,
+		Long: `Writes rule files, or the rules of a configuration (default: the shipped packs), for
+another ruler: the nearest PromQL, with the differences in comments. For data without
+gaps that arrive in time the exported rules fire at the same checks; what is lost
+otherwise (late data, gaps, no-data) is said in the file. The file goes to standard
+output.`,
 		Example: `  watchkeeper rules export --to prometheus > watchkeeper.rules.yml
   watchkeeper rules export --to vmalert --config watchkeeper.yml
   watchkeeper rules export --to mimir ecs.yml`,

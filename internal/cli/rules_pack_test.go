@@ -40,7 +40,7 @@ func TestRulesCheck(t *testing.T) {
 	// A page that is looked at every five minutes never breaches three minutes in a row.
 	write(t, filepath.Join(dir, "seldom.yml"), `customers: [{name: acme, host: {interval: 1m}, probes: {targets: [{name: shop, url: "http://127.0.0.1/", interval: 5m}, {name: mail, tcp: "127.0.0.1:25"}]}}]
 `)
-	if r := run(t, dir, "rules", "check", "--config", "seldom.yml"); r.code != exitFound || !strings.Contains(r.stdout, "website-failed: probe_http_code has a sample every 5m; a run bridges 3m at most") || r.stderr != "watchkeeper: 1 error\n" {
+	if r := run(t, dir, "rules", "check", "--config", "seldom.yml"); r.code != exitFound || !strings.Contains(r.stdout, "website-failed: probe_http_code has a sample every 5m (the probe \"shop\" of acme); a run bridges 3m at most") || r.stderr != "watchkeeper: 1 error\n" {
 		t.Errorf("exit code %d: %s%s", r.code, r.stdout, r.stderr)
 	}
 	write(t, filepath.Join(dir, "often.yml"), `customers: [{name: acme, host: {interval: 1m}, probes: {targets: [{name: shop, url: "http://127.0.0.1/"}]}}]
@@ -55,7 +55,7 @@ func TestRulesCheck(t *testing.T) {
 		t.Errorf("%+v", found)
 	}
 	for file, says := range map[string]string{
-		"bad.yml": "bad.yml:5: error: g/A: host_cpu_used_percent > 100 never holds", "slow.yml": "slow.yml:5: error: g/A: aliyun_drds_threads has a sample every 5m",
+		"bad.yml": "bad.yml:5: error: g/A: host_cpu_used_percent > 100 never holds", "slow.yml": "slow.yml:5: error: g/A: aliyun_drds_threads has a sample every 5m (CloudMonitor)",
 	} {
 		if r := run(t, dir, "rules", "check", file); r.code != exitFound || !strings.HasPrefix(r.stdout, says) || r.stderr != "watchkeeper: 1 error\n" {
 			t.Errorf("%s: exit code %d: %s%s", file, r.code, r.stdout, r.stderr)
@@ -118,6 +118,11 @@ func TestRulesCoverageOfAFolder(t *testing.T) {
 	}
 	dir := folder(t, map[string]string{"history.om": om.String() + "# EOF\n", "o.yml": fmt.Sprintf(overrideFile, "2100-01-01T00:00:00Z")})
 	ok(t, dir, "import", "history.om", "--data", "data", "--customer", "acme")
+	// A configuration's overrides count as those of the flag do.
+	write(t, filepath.Join(dir, "w.yml"), "customers: [{name: acme}]\nrules: {overrides: o.yml}\n")
+	if r := run(t, dir, "rules", "coverage", "--data", "data", "--config", "w.yml"); r.code != exitFound || !strings.Contains(r.stdout, "1 overridden 2 hole") {
+		t.Errorf("exit code %d: %s%s", r.code, r.stdout, r.stderr)
+	}
 	r := run(t, dir, "rules", "coverage", "--data", "data", "--overrides", "o.yml")
 	if r.code != exitFound || !strings.Contains(r.stderr, "2 holes") || !strings.Contains(r.stdout, "1 resource at ") {
 		t.Errorf("exit code %d: %s%s", r.code, r.stdout, r.stderr)

@@ -48,22 +48,25 @@ func newRulesReplay() *cobra.Command {
 		Short: "Judge recorded samples again: log lines as JSON, the same input always giving the same bytes",
 		Long: `Judges samples by rule files and prints one JSON object for each change of an alert's state:
   {"log","at","check","alert","labels","from","to","value","run","reason"}
-check is the time of the check that completed the change; at is engine time in the live log, and check + lateness in the
-settled log. Live lines come as they happen, settled lines after them, by check, rule group, alert and labels. Nothing
-else goes to standard output.
+check is the time of the check that completed the change; at is engine time in the live
+log, and check + lateness in the settled log. Live lines come as they happen, settled
+lines after them, by check, rule group, alert and labels. Nothing else goes to standard
+output.
 
 With --samples the input is a file of JSON lines (- for standard input):
   {"time":"2026-03-01T10:00:00Z","value":95,"labels":{"__name__":"cpu","instance":"a"},"arrive":"2026-03-01T10:00:20Z"}
   {"advance":"2026-03-01T10:30:00Z"}
-value is a number, "NaN", "+Inf", "-Inf" or "stale"; arrive is when it came (default: time). Engine time is the largest
-arrive or advance read so far and every source's watermark; lines that follow one another at the same engine time are
-one delivery. The end of the file settles nothing more. Further lines, with "arrive" and "source" where they matter:
+value is a number, "NaN", "+Inf", "-Inf" or "stale"; arrive is when it came (default:
+time). Engine time is the largest arrive or advance read so far and every source's
+watermark; lines that follow one another at the same engine time are one delivery. The
+end of the file settles nothing more. Further lines, with "arrive" and "source" where
+they matter:
   {"up":T,"ok":true}   {"end":T,"labels":{…},"reason":"deleted"}   {"watermark":T or "current"}
   {"restart":T,"until":T}   {"reload":"FILE","arrive":T}
 
-With --from and --to the input is what a server has stored: the settled lines of the checks after from, up to to, byte
-for byte those that the server's rule engine made of them. The live log is not to be had from stored samples, which have
-no arrivals.
+With --from and --to the input is what a server has stored: the settled lines of the
+checks after from, up to to, byte for byte those that the server's rule engine made of
+them. The live log is not to be had from stored samples, which have no arrivals.
 
 Exit codes: 0 replayed, whatever fired; 2 rules or samples could not be read.`,
 		Example: `  watchkeeper rules replay --rules ecs.yml --samples friday.jsonl

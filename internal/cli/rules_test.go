@@ -44,13 +44,13 @@ func TestRulesListOfPlainRules(t *testing.T) {
 	write(t, config, "rules: {packs: [], files: [r.yml]}\n")
 	write(t, filepath.Join(dir, "r.yml"), "groups: [{name: g, interval: 30s, rules: [{record: one, expr: vector(1)}, {alert: A, expr: one > 0, for: 5m, labels: {severity: high}}]}]")
 	want := []listedRule{
-		{ID: "g/one", Record: "one", Group: "g", Expr: "vector(1)", Interval: "30s", Mode: "plain"},
-		{ID: "g/A", Alert: "A", Group: "g", Expr: "one > 0", Interval: "30s", For: "5m", Severity: "high", Mode: "plain"},
+		{ID: "r.yml:g/one", File: filepath.Join(dir, "r.yml"), Record: "one", Group: "g", Expr: "vector(1)", Interval: "30s", Mode: "plain"},
+		{ID: "r.yml:g/A", File: filepath.Join(dir, "r.yml"), Alert: "A", Group: "g", Expr: "one > 0", Interval: "30s", For: "5m", Severity: "high", Mode: "plain"},
 	}
 	if diff := cmp.Diff(want, decoded[[]listedRule](t, dir, "rules", "list", "--config", config, "--format", "json")); diff != "" {
 		t.Errorf("rules (-want +got):\n%s", diff)
 	}
-	if text := ok(t, dir, "rules", "list", "--config", config); !strings.Contains(text, "one > 0 for 5m") || !strings.Contains(text, "2 rules;") {
+	if text := ok(t, dir, "rules", "list", "--config", config); !strings.Contains(text, "every 30s, for 5m") || !strings.Contains(text, "(records one)") || !strings.HasSuffix(text, "\n2 rules\n") {
 		t.Errorf("table:\n%s", text)
 	}
 	if text := ok(t, dir, "check", "--config", config); !strings.Contains(text, "2 rules") {

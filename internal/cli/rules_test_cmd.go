@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -24,10 +25,12 @@ func newRulesTest() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "test FILE…",
 		Short: "Run timeline scripts: samples in, expected alerts out",
-		Long: `Runs each script in a world of its own: rules, a timeline of samples, arrivals, outages and restarts, and
-what is expected of the live and the settled log. docs/rules.md describes the form.
+		Long: `Runs each script in a world of its own: rules, a timeline of samples, arrivals, outages
+and restarts, and what is expected of the live and the settled log. docs/rules.md
+describes the form.
 
-Exit codes: 0 all went as expected, 1 a script failed, 2 a script could not be read or played.`,
+Exit codes: 0 all went as expected, 1 a script failed, 2 a script could not be read or
+played.`,
 		Example: `  watchkeeper rules test ruleset/testdata/three_breaches.txtar
   watchkeeper rules test --format json ruleset/testdata/*.txtar`,
 		Args: cobra.MinimumNArgs(1),
@@ -41,6 +44,10 @@ Exit codes: 0 all went as expected, 1 a script failed, 2 a script could not be r
 				if err != nil {
 					p.end()
 					return err
+				}
+				if !bytes.Contains(script, []byte("-- timeline --")) {
+					p.end()
+					return fmt.Errorf("%s is no timeline script: it has no line '-- timeline --'; read rule files with 'watchkeeper rules check'", file)
 				}
 				r := testedTimeline{File: file, OK: true}
 				switch err := ruleset.RunTimeline(cmd.Context(), file, script); {

@@ -21,8 +21,8 @@ func newServe(version string) *cobra.Command {
 		Short: "Run the server",
 		Long: `Runs the server until SIGINT or SIGTERM. Without a configuration it watches the host
 that it runs on, keeps its data in ./data and listens on 127.0.0.1:9370 (API) and
-127.0.0.1:9371 (remote write). SIGHUP and POST /-/reload read the configuration again and swap
-it fully or not at all.`,
+127.0.0.1:9371 (remote write). SIGHUP and POST /-/reload read the configuration again
+and swap it fully or not at all.`,
 		Example: `  watchkeeper serve
   watchkeeper serve --config watchkeeper.yml --log-level debug`,
 		Args: cobra.NoArgs,

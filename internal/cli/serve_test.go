@@ -211,8 +211,14 @@ func TestIncidents(t *testing.T) {
 			t.Errorf("the list does not show %q:\n%s", want, table)
 		}
 	}
-	if got := decoded[api.IncidentList](t, dir, "incidents", "list", "--url", d.url, "--format", "json", "--customer", "nobody"); len(got.Incidents) != 0 {
-		t.Errorf("incidents of nobody: %+v", got)
+	if r := run(t, dir, "incidents", "list", "--url", d.url, "--customer", "nobody"); r.code != exitFailed || !strings.Contains(r.stderr, `nothing is known of the customer "nobody"`) {
+		t.Errorf("incidents of nobody: exit code %d: %s", r.code, r.stderr)
+	}
+	if r := run(t, dir, "incidents", "list", "--url", d.url, "--severity", "disaster"); r.code != exitOK || r.stdout != "" || r.stderr != "no such incident\n" {
+		t.Errorf("an empty list: exit code %d: %s%s", r.code, r.stdout, r.stderr)
+	}
+	if out := ok(t, dir, "incidents", "list", "--url", d.url, "--severity", "disaster", "--format", "json"); strings.Join(strings.Fields(out), "") != `{"incidents":[]}` {
+		t.Errorf("an empty list as JSON: %s", out)
 	}
 
 	out := ok(t, dir, "incidents", "ack", "1", "--user", "li.wei", "--comment", "looking", "--url", d.url)
@@ -250,6 +256,9 @@ func TestIncidents(t *testing.T) {
 	}
 	if r := run(t, dir, "incidents", "show", "77", "--data", "data"); r.code != exitFailed || !strings.Contains(r.stderr, "no incident 77") {
 		t.Errorf("show 77 of the folder: exit code %d: %s", r.code, r.stderr)
+	}
+	if r := run(t, dir, "incidents", "list", "--data", "data", "--customer", "nobody"); r.code != exitFailed || !strings.Contains(r.stderr, `nothing is known of the customer "nobody"`) {
+		t.Errorf("incidents of nobody in the folder: exit code %d: %s", r.code, r.stderr)
 	}
 	stoppedRules := decoded[[]listedRule](t, dir, "rules", "list", "--data", "data", "--format", "json")
 	if len(liveRules) != 91 || len(stoppedRules) != 91 {

@@ -28,9 +28,9 @@ func newSimAliyun() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "aliyun",
 		Short: "Run a simulated Alibaba Cloud account on loopback",
-		Long: `Serves a simulated Alibaba Cloud account: signed requests, paging, flow control, quota, points that
-are published late. The AccessKey is testid / testsecret. Point an account of the configuration at it
-with "scheme: http" and "endpoint: HOST:PORT".`,
+		Long: `Serves a simulated Alibaba Cloud account: signed requests, paging, flow control, quota,
+points that are published late. The AccessKey is testid / testsecret. Point an account
+of the configuration at it with "scheme: http" and "endpoint: HOST:PORT".`,
 		Example: `  watchkeeper sim aliyun --instances 200 --seed 7
   watchkeeper sim aliyun --instances 5 --products rds=10,slb=3,cdn=2 --regions cn-hangzhou,cn-beijing --calls-per-month 5000`,
 		Args: cobra.NoArgs,

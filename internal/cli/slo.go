@@ -32,8 +32,8 @@ func newSLOReport() *cobra.Command {
 		Use:   "report",
 		Short: "Compute the availability report of a contract for one cycle",
 		Long: `Computes the report from the stored samples: exact availability over the cycle's real
-seconds, unavailable and unmeasured intervals, exclusions, the allowance and the refund, each
-figure with its numerator and denominator.`,
+seconds, unavailable and unmeasured intervals, exclusions, the allowance and the refund,
+each figure with its numerator and denominator.`,
 		Example: `  watchkeeper slo report --contract hosting.yml --cycle 2026-10
   watchkeeper slo report --contract hosting.yml --cycle 2026-10 --format json --data ./data`,
 		Args: cobra.NoArgs,

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"watchkeeper/internal/table"
 )
 
 // Every command explains itself with an example.
@@ -34,6 +36,13 @@ func TestHelpHasExamples(t *testing.T) {
 		}
 		if finds[c.CommandPath()] != strings.Contains(out.String(), ", 1 ") {
 			t.Errorf("%s --help does not say when the exit code is 1:\n%s", c.CommandPath(), &out)
+		}
+		before, rest, _ := strings.Cut(out.String(), "Examples:\n")
+		_, after, _ := strings.Cut(rest, "\n\n") // examples may be longer, as lines of JSON may
+		for line := range strings.Lines(before + after) {
+			if w := table.Width(strings.TrimSuffix(line, "\n")); w > maxHelp && !strings.HasPrefix(line, "  {") {
+				t.Errorf("%s --help: a line of %d columns: %s", c.CommandPath(), w, line)
+			}
 		}
 		if !strings.Contains(out.String(), "Examples:\n  ") || !strings.Contains(out.String(), c.CommandPath()) {
 			t.Errorf("%s --help shows no example:\n%s", c.CommandPath(), &out)

@@ -3,7 +3,9 @@
 package services
 
 import (
+	"bytes"
 	"net/http"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +56,11 @@ groups:
 
 	breach("mail")
 	apptest.Until(t, "mail is told", func() bool { return told("mail") })
+	var warned bytes.Buffer
+	query := exec.CommandContext(t.Context(), program(t, "amtool"), "--alertmanager.url="+s.URL()+"/alertmanager", "alert", "query")
+	if query.Stderr = &warned; query.Run() != nil || warned.Len() > 0 {
+		t.Errorf("amtool warns: %s", &warned)
+	}
 	if out := am("alert", "query"); !strings.Contains(out, "QueueLong") {
 		t.Errorf("alert query:\n%s", out)
 	}

@@ -59,11 +59,21 @@ type Finding struct {
 	Fix      string   `json:"fix,omitempty"`
 }
 
+// Period is how far apart samples are, and whose.
+type Period struct {
+	Every  time.Duration
+	Source string // who makes them, for a person: the probe "shop" of acme
+}
+
+func (p Period) String() string {
+	return fmt.Sprintf("%s (%s)", model.Duration(p.Every), p.Source)
+}
+
 // Config says what is known besides the declared metrics.
 type Config struct {
 	// Period tells how far apart a metric's samples are where that is known,
 	// such as of a cloud's metrics. Nil: of none.
-	Period func(metric string) (time.Duration, bool)
+	Period func(metric string) (Period, bool)
 	// Delivered says whether something delivers a metric that the contract
 	// package does not declare. Nil: nothing does.
 	Delivered func(metric string) bool
@@ -249,15 +259,15 @@ func (c *checker) periods(r *ruleset.Rule, e parser.Expr) {
 			bridged = r.Interval
 		}
 		switch {
-		case r.Missing == ruleset.MissingBreach && period > r.Interval:
+		case r.Missing == ruleset.MissingBreach && period.Every > r.Interval:
 			c.add(r, Error, CodeSlowSource, "raise the interval to the source's period",
-				"%s has a sample every %s: the checks every %s between them count as breaches", name, model.Duration(period), model.Duration(r.Interval))
-		case r.Consecutive > 1 && period > bridged:
+				"%s has a sample every %s: the checks every %s between them count as breaches", name, period, model.Duration(r.Interval))
+		case r.Consecutive > 1 && period.Every > bridged:
 			c.add(r, Error, CodeSlowSource, "raise max_gap or the interval",
-				"%s has a sample every %s; a run bridges %s at most, so %d in a row are never found", name, model.Duration(period), model.Duration(bridged), r.Consecutive)
-		case period > r.Interval*time.Duration(r.NoDataAfter):
+				"%s has a sample every %s; a run bridges %s at most, so %d in a row are never found", name, period, model.Duration(bridged), r.Consecutive)
+		case period.Every > r.Interval*time.Duration(r.NoDataAfter):
 			c.add(r, Warning, CodeSlowSource, "raise no_data_after or the interval",
-				"%s has a sample every %s: a firing alert goes to no-data between two of them", name, model.Duration(period))
+				"%s has a sample every %s: a firing alert goes to no-data between two of them", name, period)
 		}
 	}
 }

@@ -176,7 +176,7 @@ func TestPairs(t *testing.T) {
 func TestSlowSources(t *testing.T) {
 	f := func(period time.Duration, rule string, want ...string) {
 		t.Helper()
-		cfg := Config{Period: func(m string) (time.Duration, bool) { return period, m == "host_load5" }}
+		cfg := Config{Period: func(m string) (Period, bool) { return Period{period, "the host of acme"}, m == "host_load5" }}
 		rule = strings.Replace(rule, "{", "{alert: A, expr: host_load5 > 5 unless on (customer) host_info, labels: {severity: high}, annotations: {summary: s, runbook_url: u}, ", 1)
 		if d := cmp.Diff(want, codes(Check(cfg, parse(t, "own.yml", rule)))); d != "" {
 			t.Errorf("%s %s: (-want +got)\n%s", period, rule, d)

@@ -210,6 +210,15 @@ func NextChange(overrides []Override, now time.Time) (next time.Time, ok bool) {
 // separator stands between a rule's id and the name of an override.
 const separator = "@"
 
+// ID is the id of what an override makes of a rule; Base takes it back.
+func ID(rule, name string) string {
+	group, alert, found := strings.Cut(rule, "/")
+	if !found {
+		return rule + separator + name
+	}
+	return group + separator + name + "/" + alert
+}
+
 // Base returns the id of the rule that an overriding rule was split from, or
 // the id itself: rds-cpu of rds-cpu@o, group/Alert of group@o/Alert.
 func Base(id string) string {

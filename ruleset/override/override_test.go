@@ -342,3 +342,11 @@ func identities(t *rapid.T, store *ruleset.Memory) map[string]labels.Labels {
 	}
 	return out
 }
+
+func TestIDAndBase(t *testing.T) {
+	for id, want := range map[string]string{"rds-cpu": "rds-cpu@o", "group/Alert": "group@o/Alert"} {
+		if got := ID(id, "o"); got != want || Base(got) != id {
+			t.Errorf("%s: %s, back: %s", id, got, Base(got))
+		}
+	}
+}
