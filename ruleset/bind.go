@@ -137,9 +137,7 @@ func (e *Engine) addInstance(rs *ruleState, id labels.Labels, first int64) *inst
 			}
 			j := rs.join(i, key)
 			j.heed(i)
-			if !slices.Contains(j.insts, in) {
-				j.insts = append(j.insts, in)
-			}
+			j.insts = append(j.insts, in)
 			in.joins[i] = j
 		}
 	}

@@ -178,7 +178,7 @@ func (e *Engine) dozing(in *instance) *doze {
 		}
 		d.recall(i, ser)
 	}
-	for k := in.dirtyLo; k <= in.dirtyHi; k++ {
+	for k := in.dirtyLo; k <= min(in.dirtyHi, d.head); k++ {
 		if row := d.row(k); row == nil || !e.fine(&d.alone, k, row) {
 			return nil
 		}
@@ -216,7 +216,7 @@ func (e *Engine) dozesAlone(h *hot, p point) bool {
 // forget takes a dozing identity away.
 func (d *doze) forget() {
 	for i, j := range d.joins {
-		j.dozes = slices.DeleteFunc(j.dozes, func(o *doze) bool { return o == d })
+		j.dozes = without(j.dozes, d)
 		for _, ser := range j.series {
 			ser.alone = nil
 		}
@@ -404,7 +404,7 @@ func (e *Engine) rouse(d *doze, leaf int, p point) {
 	in := e.addInstance(d.rs, d.id, first)
 	d.forget()
 	final := r.lastCheck(in.bound(e.taking.at, e.takingBound) - r.Lateness.Milliseconds())
-	in.settledCheck = max(in.first-1, final, k-1)
+	in.settledCheck = max(in.first-1, final, min(k-1, r.lastCheck(e.taking.before))) // none that is still to come
 	in.skipped = in.settledCheck > max(in.first-1, final)
 	in.liveCheck = in.settledCheck
 	in.judged = min(d.judgedBefore(e.batch), r.lastCheck(e.taking.before))
@@ -412,6 +412,7 @@ func (e *Engine) rouse(d *doze, leaf int, p point) {
 	if d.head > in.settledCheck {
 		in.mark(in.settledCheck+1, d.head) // samples went by while it dozed
 	}
+	in.markEnds()
 	e.touch(in)
 }
 

@@ -92,6 +92,7 @@ type ruleState struct {
 	lateCheck int64                // last check whose lateness has come
 	isDue     bool                 // in Engine.due
 	looked    int                  // then: how many of all have been looked at
+	ripens    bool                 // then: those of ripe are to be judged
 	ripe      []*instance          // those whose next check may make them fire
 	late      map[lateKey]int64    // samples that count for no check up to this one
 	watchedOf map[string]int       // watched, by customer
@@ -283,7 +284,7 @@ func (e *Engine) ingest(ctx context.Context, b sample.Batch, now int64) error {
 	e.apply(src, b)
 	e.endFillIn(src, b.FillIn)
 	e.taking = taking{}
-	e.given = b.Samples
+	e.given, e.fresh = b.Samples, nil
 	defer func() { e.given, e.fresh = nil, nil }()
 	return e.step(ctx, true)
 }

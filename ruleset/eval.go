@@ -132,7 +132,9 @@ func (n *node) computes() bool {
 	var plain func(n *node) bool
 	plain = func(n *node) bool {
 		switch n.kind {
-		case kindLeaf, kindNumber:
+		case kindNumber:
+			return n.num == n.num
+		case kindLeaf:
 			return true
 		case kindNeg:
 			return plain(n.l)

@@ -166,17 +166,29 @@ func (rs *ruleState) removeFromAll(in *instance) {
 // remove takes an instance out of the rule's indexes, but for rs.all.
 func (rs *ruleState) remove(in *instance) {
 	in.pos = -1
-	same := func(o *instance) bool { return o == in }
 	h := in.id.Hash()
-	if rs.instances[h] = slices.DeleteFunc(rs.instances[h], same); len(rs.instances[h]) == 0 {
+	if rs.instances[h] = without(rs.instances[h], in); len(rs.instances[h]) == 0 {
 		delete(rs.instances, h)
 	}
 	for i, j := range in.joins {
-		if j.insts = slices.DeleteFunc(j.insts, same); len(j.insts) == 0 {
+		if j.insts = without(j.insts, in); len(j.insts) == 0 {
 			j.insts = nil
 		}
 		rs.dropJoin(i, j)
 	}
+}
+
+// without takes x out of a list and puts the last one in its place. Thousands may meet
+// at one join, and mostly the one that goes is the first.
+func without[T comparable](list []T, x T) []T {
+	i := slices.Index(list, x)
+	if i < 0 {
+		return list
+	}
+	last := len(list) - 1
+	list[i] = list[last]
+	clear(list[last:])
+	return list[:last]
 }
 
 // dropJoin forgets a meeting place at which nobody is left.

@@ -175,6 +175,23 @@ func (in *instance) mark(lo, hi int64) {
 	in.dirtyLo, in.dirtyHi = min(in.dirtyLo, lo), max(in.dirtyHi, hi)
 }
 
+// markEnds has the checks judged again that ends of the operands matter to and that are
+// not final.
+func (in *instance) markEnds() {
+	r := in.rs.rule
+	for i, j := range in.joins {
+		l := r.prog.leaves[i]
+		for _, ser := range j.series {
+			for _, m := range ser.ends() {
+				k := r.checkOf(m.t + l.offset)
+				if last := k + l.reach(r); last > in.settledCheck {
+					in.mark(max(k, in.settledCheck+1), last)
+				}
+			}
+		}
+	}
+}
+
 // operandsThrough is the last check that the operands which came before the
 // identity began are part of; with an offset that is one ahead of now.
 func (in *instance) operandsThrough(now int64) int64 {

@@ -175,7 +175,14 @@ func (e *Engine) rebuildRules(ctx context.Context, states []*ruleState, p *past,
 	}
 	if reason == reasonRecovered {
 		e.standUp(told, from, p.first < from)
-		e.recallSilent(states, p, from)
+		if err := e.recallSilent(ctx, states, p, from); err != nil {
+			return err
+		}
+	}
+	for _, rs := range states {
+		for _, in := range rs.all {
+			in.markEnds()
+		}
 	}
 	if err := e.step(ctx, false); err != nil {
 		return err
@@ -365,8 +372,8 @@ func (e *Engine) standUp(told map[instanceKey][]OpenAlert, from int64, older boo
 }
 
 // recallSilent takes up the series of alerts that opened before the samples begin: an
-// end may still come. When they had their last sample does not matter.
-func (e *Engine) recallSilent(states []*ruleState, p *past, from int64) {
+// end may still come.
+func (e *Engine) recallSilent(ctx context.Context, states []*ruleState, p *past, from int64) error {
 	for _, list := range p.series {
 		for _, d := range list {
 			waits := func(rs *ruleState) bool { return rs.readsSeries(d.labels) && e.stoodUp(rs, d.labels) }
@@ -377,10 +384,34 @@ func (e *Engine) recallSilent(states []*ruleState, p *past, from int64) {
 			if ser == nil { // else the store has nothing of it but what marks an end
 				ser, _ = e.rebuildSeries(d.labels, states, p, from)
 			}
-			ser.first, ser.newest = d.t, d.t
+			var err error
+			ser.first = d.t
+			if ser.newest, err = e.newestBefore(ctx, ser, from); err != nil {
+				return fmt.Errorf("newest sample of %s: %w", ser.labels, err)
+			}
 			for _, m := range ser.ends() {
 				e.markEnd(ser, m.t)
 			}
+		}
+	}
+	return nil
+}
+
+// newestBefore reads when a series had its newest stored sample before t. It looks back
+// over a day first, and then twice as far each time.
+func (e *Engine) newestBefore(ctx context.Context, ser *series, t int64) (newest int64, err error) {
+	var ms []*labels.Matcher
+	ser.labels.Range(func(l labels.Label) { ms = append(ms, labels.MustNewMatcher(labels.MatchEqual, l.Name, l.Value)) })
+	newest = ser.first
+	for reach := (24 * time.Hour).Milliseconds(); ; reach *= 2 {
+		lo := max(t-reach, ser.first)
+		err = readSeries(ctx, e.store, lo, t-1, ms, func(l labels.Labels, pt point) {
+			if labels.Equal(l, ser.labels) && !ser.marksEnd(pt) {
+				newest = max(newest, pt.t)
+			}
+		})
+		if err != nil || newest > ser.first || lo == ser.first {
+			return newest, err
 		}
 	}
 }

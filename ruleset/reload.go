@@ -166,6 +166,7 @@ func (e *Engine) unbind(states []*ruleState) {
 		}
 	}
 	e.touched = slices.DeleteFunc(e.touched, func(in *instance) bool { return gone(in.rs) })
+	e.due = slices.DeleteFunc(e.due, gone)
 	e.sleepers.prune(gone)
 }
 

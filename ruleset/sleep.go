@@ -254,6 +254,7 @@ func (e *Engine) wake(ser *series, mask uint64, p point) {
 		if newest := r.checkOf(ser.newest); ser.newest > p.t && newest > in.settledCheck {
 			in.mark(in.settledCheck+1, newest) // samples went by while it slept
 		}
+		in.markEnds()
 		e.touch(in)
 	}
 }
@@ -291,11 +292,13 @@ func (e *Engine) makeSure(ctx context.Context, in *instance) error {
 			span.pts[i][n] = slices.DeleteFunc(slices.Clone(pts), fresh)
 		}
 	}
-	for in.judged = to; in.judged >= from; in.judged-- {
-		if out := r.prog.root.eval(span.operands(in.judged, e.ops)); out.in || out.present {
-			break
+	for k := to; k >= from; k-- {
+		if out := r.prog.root.eval(span.operands(k, e.ops)); out.in || out.present {
+			in.judged = k
+			return nil
 		}
 	}
+	in.judged = min(in.judged, from-1)
 	return nil
 }
 

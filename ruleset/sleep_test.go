@@ -239,3 +239,29 @@ func TestReloadCountsIdentities(t *testing.T) {
 		t.Errorf("A (-want +got):\n%s", diff)
 	}
 }
+
+// Which samples came with a batch is of that batch: a judging in between, by time alone,
+// must not have the next one take its own for samples that were there before.
+func TestWhatIsFreshIsOfTheBatch(t *testing.T) {
+	start := timelineStart.UnixMilli()
+	groups := parseOne(t, `groups: [{name: g, interval: 1m, rules: [{alert: A, expr: 'c offset 1m > -c', consecutive: 2, max_gap: 0, no_data_after: 1}]}]`)
+	var ps []parcel
+	for _, x := range []struct{ arrives, t int64 }{{900, 720}, {930, 780}, {990, 840}, {1080, 900}, {1140, 960}} {
+		b := batchOf("c", start+x.t*1000, "x")
+		b.Samples[0].V = 1
+		ps = append(ps, parcel{start + x.arrives*1000, b})
+	}
+	_, live := settledLog(t, groups, ps, nil)
+	fired := false
+	for _, en := range live {
+		if en.Log == LogLive && en.To == StateFiring {
+			fired = true
+			if en.Reason != "" {
+				t.Errorf("firing at check %d says %q", en.Check, en.Reason)
+			}
+		}
+	}
+	if !fired {
+		t.Error("it did not fire")
+	}
+}

@@ -18,8 +18,11 @@ const (
 	// maxLateKept is how many late samples of a rule are kept before old ones are
 	// looked for.
 	maxLateKept = 4096
-	// looksAtOnce is how many resting instances are looked at before others may come in.
+	// looksAtOnce is how many resting instances are looked at before others may come
+	// in, and judgeCosts how many looks it counts for when one is judged. Each turn lets
+	// in all who wait, so turns must not be too short: a step has to end.
 	looksAtOnce = 64
+	judgeCosts  = 4
 )
 
 // step judges and settles everything due, and makes what it learned durable. Where it
@@ -94,7 +97,7 @@ func (e *Engine) noteDue() {
 			continue
 		}
 		rs.forgetLate(e.now - 2*e.forceAfter())
-		rs.looked = 0
+		rs.looked, rs.ripens = 0, true
 		if !rs.isDue {
 			rs.isDue = true
 			e.due = append(e.due, rs)
@@ -142,6 +145,9 @@ func (in *instance) ripen() {
 // judgeRipe judges the ripe instances of the rules that are due.
 func (e *Engine) judgeRipe(ctx context.Context) error {
 	for _, rs := range e.due {
+		if !rs.ripens {
+			continue // those that are ripe now wait for the check after this one
+		}
 		ripe := rs.ripe
 		rs.ripe = nil
 		for i, in := range ripe {
@@ -155,6 +161,7 @@ func (e *Engine) judgeRipe(ctx context.Context) error {
 			}
 			e.handOver(ctx, handOverEvery)
 		}
+		rs.ripens = false
 	}
 	return nil
 }
@@ -178,7 +185,7 @@ func (e *Engine) judgeDue(ctx context.Context, giving bool) error {
 				return err
 			}
 			e.handOver(ctx, handOverEvery)
-			looks = looksAtOnce
+			looks += judgeCosts
 		}
 		if in.pos == rs.looked { // else it sleeps, and another one has its place
 			rs.looked++
