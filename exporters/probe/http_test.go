@@ -22,6 +22,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -72,23 +73,29 @@ func respond(status int, body string) http.HandlerFunc {
 	}
 }
 
-// converse accepts connections and hands each to f.
+// converse accepts connections and hands each to f. They are open until the test ends,
+// unless f closes them: one that nobody refers to is closed when garbage is collected.
 func converse(t *testing.T, f func(net.Conn)) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
+	var accepted sync.WaitGroup
+	accepted.Go(func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
+			defer c.Close()
 			go f(c)
 		}
-	}()
+	})
+	t.Cleanup(func() {
+		l.Close()
+		accepted.Wait()
+	})
 	return l.Addr().String()
 }
 
@@ -113,7 +120,7 @@ func closedPort(t *testing.T) string {
 func TestHTTPCodes(t *testing.T) {
 	f := func(what, url string, h HTTP, want Code) {
 		t.Helper()
-		r, got := probeOnce(t, Target{URL: URL(url), HTTP: h}, 5*time.Second)
+		r, got := probeOnce(t, Target{URL: URL(url), HTTP: h}, time.Minute)
 		if r.code != want {
 			t.Errorf("%s: code %s (%v), want %s", what, r.code, r.err, want)
 		}
