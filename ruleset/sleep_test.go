@@ -30,7 +30,7 @@ var joinExprs = []string{
 	"(a > bool 5) + (b > bool 5) > 1", "a > 5 and b", "(a or b) > 5", "-a < b", "(a > 5 unless b > 5) or c > 5",
 	"a + b + time() % 420 / 60 > 12", "a > time() % 420 / 60 and b > 5",
 	"a - a offset 2m > 0", "a > b offset 90s", "a offset -1m > b", "a > 5 and a offset 1m > 5 and b", "g - on (i) group_left () a > 1", "a < on (i) group_right () g",
-	"g > 5 unless on (i) a", "g > 5 and on (i) a", "g + on (i) group_left () (a - b) > 9",
+	"g > 5 unless on (i) a", "a + b != NaN", "g > 5 and on (i) a", "g + on (i) group_left () (a - b) > 9",
 }
 
 // drawLeaf makes a scenario of one series a in which most samples are good,
