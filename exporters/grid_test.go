@@ -6,6 +6,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"watchkeeper/internal/property"
 	"watchkeeper/internal/sample"
 )
 
@@ -34,7 +35,7 @@ func requireClearOfEdges(t *rapid.T, at time.Time, interval time.Duration) {
 }
 
 func TestNoCheckNearASlotEdge(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		g, now := drawGrid(t), drawTime(t, "now")
 		first := g.first(now)
 		requireClearOfEdges(t, first, g.interval)
@@ -43,7 +44,7 @@ func TestNoCheckNearASlotEdge(t *testing.T) {
 }
 
 func TestFirstCheckIsSoonAndNotInThePast(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		g, now := drawGrid(t), drawTime(t, "now")
 		first := g.first(now)
 		if first.Before(now) {
@@ -58,7 +59,7 @@ func TestFirstCheckIsSoonAndNotInThePast(t *testing.T) {
 }
 
 func TestNextIsOneStepFurther(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		g, now := drawGrid(t), drawTime(t, "now")
 		at := g.next(now, time.Time{})
 		if !at.After(now) || at.Sub(now) > g.interval {
@@ -96,7 +97,7 @@ func TestNextWhenTheClockSteps(t *testing.T) {
 }
 
 func TestWaitingForATimeThatTheClockLeftBehind(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		g, now, last := drawGrid(t), drawTime(t, "now"), drawTime(t, "last")
 		at := g.next(now, last)
 		if got := g.revised(at, now, last); !got.Equal(at) {

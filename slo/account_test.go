@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"watchkeeper/internal/property"
 )
 
 const minute = time.Minute
@@ -254,7 +256,7 @@ func TestInputsHash(t *testing.T) {
 // outage longer.
 func TestFiguresAddUp(t *testing.T) {
 	start := at(t, "2026-10-01 00:00:00")
-	rapid.Check(t, func(rt *rapid.T) {
+	property.Check(t, func(rt *rapid.T) {
 		combine := rapid.SampledFrom([]string{"any", "all", "k_of_n\n  k: 2"}).Draw(rt, "combine")
 		treatment := rapid.SampledFrom([]string{"show", "available", "unavailable"}).Draw(rt, "treatment")
 		c := contractWith(t, append(excluded(

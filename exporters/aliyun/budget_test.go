@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"watchkeeper/exporters/aliyun/catalog"
+	"watchkeeper/internal/property"
 	"watchkeeper/internal/sample"
 )
 
@@ -85,7 +86,7 @@ func TestContractRowsAreCutLast(t *testing.T) {
 // What is rationed never exceeds what is left, and no lane is cut while a less
 // important one is not.
 func TestRationNeverExceedsWhatIsLeft(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		rate := rapid.Float64Range(0, 100)
 		d := Demand{alarm: rate.Draw(t, "alarm"), fast: rate.Draw(t, "fast"), normal: rate.Draw(t, "normal")}
 		d.fastSlowed = d.fast * rapid.Float64Range(0.01, 1).Draw(t, "slowed")

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"watchkeeper/exporters/aliyun/catalog"
+	"watchkeeper/internal/property"
 	"watchkeeper/internal/sample"
 )
 
@@ -351,7 +352,7 @@ func (endless) MetricList(context.Context, MetricQuery) (MetricPage, error) {
 // exactly once, and the up-samples are exactly the minutes of the windows.
 func TestEveryPointOnceProperty(t *testing.T) {
 	template := cpuCollector(t, nil, known(minute(0)), nil)
-	rapid.Check(t, func(rt *rapid.T) {
+	property.Check(t, func(rt *rapid.T) {
 		var now time.Time
 		var points []fakePoint
 		for _, instance := range []string{"i-1", "i-2", "i-3"} {

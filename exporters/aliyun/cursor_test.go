@@ -6,10 +6,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"watchkeeper/internal/property"
 )
 
 func TestCursorProperty(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
+	property.Check(t, func(rt *rapid.T) {
 		var c cursor
 		model := map[int64]bool{}
 		var newest int64

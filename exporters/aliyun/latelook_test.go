@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"watchkeeper/exporters/aliyun/catalog"
+	"watchkeeper/internal/property"
 	"watchkeeper/internal/sample"
 )
 
@@ -15,7 +16,7 @@ import (
 // after its minute is read: at the next poll when it is later by less than
 // short_overlap, else no later than a late_interval after it was published.
 func TestEveryPointWithinTheOverlapIsLookedAt(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		interval := rapid.SampledFrom([]time.Duration{20 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute}).Draw(t, "interval")
 		cfg := DefaultAccount()
 		cfg.LateInterval = model.Duration(rapid.SampledFrom([]time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute}).Draw(t, "every"))

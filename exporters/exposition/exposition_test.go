@@ -22,6 +22,7 @@ import (
 	"pgregory.net/rapid"
 
 	"watchkeeper/exporters/exposition"
+	"watchkeeper/internal/property"
 	"watchkeeper/internal/sample"
 )
 
@@ -162,7 +163,7 @@ func TestLimit(t *testing.T) {
 
 // Whatever the labels are, the page is read back as what was delivered.
 func TestReadBack(t *testing.T) {
-	rapid.Check(t, func(r *rapid.T) {
+	property.Check(t, func(r *rapid.T) {
 		p := newPage(t, 1000)
 		want := map[string]float64{}
 		for range rapid.IntRange(0, 10).Draw(r, "series") {

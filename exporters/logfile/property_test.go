@@ -9,13 +9,14 @@ import (
 	"pgregory.net/rapid"
 
 	"watchkeeper/exporters/logfile"
+	"watchkeeper/internal/property"
 )
 
 // TestEveryLineOnce writes, rotates, restarts and crashes at random. Each line
 // has a number of its own, which a group makes a label: at the end every line's
 // counter is 1.
 func TestEveryLineOnce(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
+	property.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(t.TempDir(), "run")
 		if err != nil {
 			rt.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/common/model"
 	"pgregory.net/rapid"
 
+	"watchkeeper/internal/property"
 	"watchkeeper/internal/sample"
 )
 
@@ -132,7 +133,7 @@ func TestAllTargetsHang(t *testing.T) {
 }
 
 func TestConcurrencyIsEnough(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		interval := time.Duration(rapid.IntRange(1, 600).Draw(t, "interval")) * time.Second
 		most := int(maxTimeout(interval).Milliseconds())
 		var targets []Target

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"watchkeeper/internal/property"
 )
 
 func zone(t testing.TB, name string) *time.Location {
@@ -73,7 +75,7 @@ func TestLoadZoneRefusesTheMachinesZone(t *testing.T) {
 // the one whose first instant is at or before the moment.
 func TestCyclesTile(t *testing.T) {
 	zones := []string{"Asia/Shanghai", "UTC", "Europe/Berlin", "America/Havana", "America/Asuncion", "America/St_Johns", "Pacific/Apia", "Africa/Cairo", "Asia/Beirut"}
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		name := rapid.SampledFrom(zones).Draw(t, "zone")
 		loc, err := LoadZone(name)
 		if err != nil {

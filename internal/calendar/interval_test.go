@@ -5,6 +5,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"watchkeeper/internal/property"
 )
 
 const span = 40 // milliseconds of the model's world
@@ -38,7 +40,7 @@ func checkNormal(t *rapid.T, name string, s Set) {
 }
 
 func TestSetAlgebraAgainstMilliseconds(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		rawA, a := drawSet(t, "a")
 		rawB, b := drawSet(t, "b")
 		rawC, c := drawSet(t, "c")

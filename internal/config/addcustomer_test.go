@@ -8,6 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 	"pgregory.net/rapid"
+
+	"watchkeeper/internal/property"
 )
 
 func newCustomer(t *testing.T) *yaml.Node {
@@ -72,7 +74,7 @@ func TestAddCustomerToAnyFile(t *testing.T) {
 		"# comment\n", "  # further in\n", "\n", "---\n", "...\n", "data_dir: d\n", "data_dir: |\n  d\n", "customers: []\n", "customers:\n", "customers: [{name: a}] # x\n",
 		"customers:\n- name: a\n", "customers:\n  - name: a\n    # in\n", "- name: c\n", "  - {name: b}\n", "rules: {packs: [contract]}\n", "{customers: [{name: a}]}\n",
 	}
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		text := strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 0, 6).Draw(t, "pieces"), "")
 		old, err := Parse("f", []byte(text))
 		if err != nil {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 	"pgregory.net/rapid"
+
+	"watchkeeper/internal/property"
 )
 
 func odd(r Record) bool { return r.T%2 == 1 }
@@ -306,7 +308,7 @@ func TestABrokenJournalIsNotCompacted(t *testing.T) {
 // Whatever is appended, dropped and reopened in any order, the journal holds what
 // it should, in order.
 func TestCompactionsAgainstAList(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
+	property.Check(t, func(rt *rapid.T) {
 		path := filepath.Join(t.TempDir(), "journal")
 		j, _ := open(t, path)
 		var want []Record

@@ -19,6 +19,8 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
+
+	"watchkeeper/internal/property"
 )
 
 func open(t testing.TB, path string) (*Journal, *bytes.Buffer) {
@@ -240,7 +242,7 @@ func TestFailedWritesLeaveNothingBehind(t *testing.T) {
 }
 
 func TestPrintedRecordsParse(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
+	property.Check(t, func(rt *rapid.T) {
 		want := Record{
 			Kind:     rapid.SampledFrom([]Kind{KindSeries, KindLate, KindForced}).Draw(rt, "kind"),
 			Customer: rapid.String().Draw(rt, "customer"),

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/prometheus/model/value"
 	"pgregory.net/rapid"
 
+	"watchkeeper/internal/property"
 	"watchkeeper/internal/sample"
 )
 
@@ -21,7 +22,7 @@ var sameBits = cmp.Options{
 }
 
 func TestSectionsAreTheBatches(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		now := time.UnixMilli(rapid.Int64Range(1_700_000_000_000, 1_900_000_000_000).Draw(t, "now"))
 		var flat []sample.Sample
 		var want []sample.Batch

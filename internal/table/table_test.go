@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"watchkeeper/internal/property"
 )
 
 func TestWriteAlignsWideCharacters(t *testing.T) {
@@ -85,7 +87,7 @@ func TestNarrowTerminal(t *testing.T) {
 // Whatever the cells and the width: no character is lost, and no line is too long
 // if a row can be had in the width.
 func TestNarrowTerminalLosesNothing(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		cell := rapid.StringMatching(`[ a-c连次,_=-]{0,60}`)
 		rows := [][]string{{cell.Draw(t, "a"), cell.Draw(t, "b"), cell.Draw(t, "c")}}
 		limit := rapid.IntRange(1, 100).Draw(t, "limit")

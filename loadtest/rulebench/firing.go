@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"golang.org/x/sync/errgroup"
 
+	"watchkeeper/internal/alarm"
 	"watchkeeper/internal/sample"
 	"watchkeeper/internal/storage"
 	"watchkeeper/ruleset"
@@ -250,15 +251,15 @@ func (w *firingWorld) deliver(ctx context.Context, began time.Time, say func(str
 	var next atomic.Int64
 	for range 2 {
 		g.Go(func() error {
-			a, err := newAlarm()
+			a, err := alarm.New()
 			if err != nil {
 				return err
 			}
-			defer a.close()
+			defer a.Close()
 			for {
 				n := next.Add(1) - 1
 				due := began.Add(time.Duration(float64(n) * perSource / w.cfg.Rate * 1e9))
-				if !a.wait(ctx, due) {
+				if !a.Wait(ctx, time.Until(due)) {
 					return nil
 				}
 				if err := w.send(ctx, &w.batches[n%int64(len(w.batches))], due); err != nil {
@@ -268,7 +269,12 @@ func (w *firingWorld) deliver(ctx context.Context, began time.Time, say func(str
 		})
 	}
 	g.Go(func() error {
-		for wait(ctx, time.Now().Truncate(time.Second).Add(time.Second)) {
+		a, err := alarm.New()
+		if err != nil {
+			return err
+		}
+		defer a.Close()
+		for a.Wait(ctx, time.Until(time.Now().Truncate(time.Second).Add(time.Second))) {
 			if err := w.engine.Advance(context.WithoutCancel(ctx), time.Now()); err != nil {
 				return err
 			}
@@ -283,18 +289,6 @@ func (w *firingWorld) deliver(ctx context.Context, began time.Time, say func(str
 		return nil
 	})
 	return g.Wait()
-}
-
-// wait waits for a moment; false when there is no more time.
-func wait(ctx context.Context, until time.Time) bool {
-	t := time.NewTimer(time.Until(until))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return ctx.Err() == nil
-	}
 }
 
 func (w *firingWorld) send(ctx context.Context, b *firingBatch, due time.Time) error {

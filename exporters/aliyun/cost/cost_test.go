@@ -15,6 +15,7 @@ import (
 
 	"watchkeeper/exporters/aliyun"
 	"watchkeeper/exporters/aliyun/aliyuntest"
+	"watchkeeper/internal/property"
 	"watchkeeper/internal/sample"
 	sim "watchkeeper/internal/sim/aliyun"
 )
@@ -209,7 +210,7 @@ func TestAmounts(t *testing.T) {
 
 // Ten cents a thousand times are a hundred, whatever the order.
 func TestSumsAreExact(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		cents := rapid.SliceOfN(rapid.Int64Range(-1e12, 1e12), 1, 50).Draw(t, "cents")
 		sum, want := &amount{}, int64(0)
 		for _, c := range cents {

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"pgregory.net/rapid"
 
+	"watchkeeper/internal/property"
 	"watchkeeper/internal/sample"
 )
 
@@ -139,7 +140,7 @@ func collect(t *testing.T, c *Collector, cl *cloud, n int, s *sink) error {
 // Whatever the delays, each point that was published within the overlap comes
 // once.
 func TestNoPointIsLostOrDoubled(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		cl := &cloud{listed: []string{"a"}, points: map[string][]point{}}
 		want := map[int]int{}
 		for n := -30; n <= 90; n++ {

@@ -15,6 +15,7 @@ import (
 
 	"watchkeeper/exporters/middleware/server"
 	"watchkeeper/exporters/middleware/server/servertest"
+	"watchkeeper/internal/property"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -28,7 +29,7 @@ func TestAnyHello(t *testing.T) {
 		}
 	})
 	cfg := config(t, settings, l.Addr().String())
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		body := rapid.SliceOfN(rapid.Byte(), 0, 200).Draw(t, "body")
 		// The length may be right, and the operation one that there is.
 		message := []byte{byte(len(body) + 16), 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, rapid.SampledFrom([]byte{0, opReply}).Draw(t, "operation"), 0, 0, 0}
@@ -53,7 +54,7 @@ func TestAnyShape(t *testing.T) {
 	whole := recorded(t, "member.json")
 	values := rapid.SampledFrom([]any{int32(1), int64(-5), 2.5, "text", true, nil, bson.A{}, bson.A{bson.D{{Key: "name", Value: 1}}}, bson.D{},
 		bson.D{{Key: "ts", Value: "x"}}, bson.DateTime(0), bson.Timestamp{T: 1}})
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		all := maps.Clone(whole)
 		name := rapid.SampledFrom([]string{"serverStatus", "replSetGetStatus", "aggregate", "listDatabases", "dbStats"}).Draw(t, "command")
 		doc := all[name]

@@ -12,6 +12,7 @@ import (
 
 	"watchkeeper/exporters/middleware/server"
 	"watchkeeper/exporters/middleware/server/servertest"
+	"watchkeeper/internal/property"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -36,7 +37,7 @@ func TestAnyAnswer(t *testing.T) {
 		}
 	})
 	cfg := config(t, settings, l.Addr().String())
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		tokens := rapid.SampledFrom([]byte{tokenColumns, tokenError, tokenLoginAck, tokenRow, tokenEnvChg, tokenDone, 0xAB, 0xAE, 0xD2, 0x79, 0xFF})
 		message := append([]byte{tokens.Draw(t, "token")}, rapid.SliceOfN(rapid.Byte(), 0, 200).Draw(t, "rest")...)
 		garbage.Store(&message)

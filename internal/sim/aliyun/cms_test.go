@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"watchkeeper/internal/property"
 )
 
 func window(from, to time.Time) map[string]string {
@@ -288,7 +290,7 @@ func TestMetricLast(t *testing.T) {
 // published point of the window once.
 func TestPagingLosesAndDoublesNothing(t *testing.T) {
 	s := newTestServer(t, func(c *Config) { c.MissingRatio = 0.05; c.ECSInstances = 12 })
-	rapid.Check(t, func(rt *rapid.T) {
+	property.Check(t, func(rt *rapid.T) {
 		width := time.Duration(rapid.IntRange(1, 1200).Draw(rt, "seconds")) * time.Second
 		from := noon.Add(-time.Duration(rapid.IntRange(0, 3600).Draw(rt, "ago"))*time.Second - width)
 		params := window(from, from.Add(width))
