@@ -1,7 +1,7 @@
 // Package journal keeps the inputs of judging that the time-series store has no
 // place for, in one append-only file: which source delivers a series, when a
-// source was first heard of, which series ended and why, which samples came
-// after their check had settled, and which settlings were forced. Together
+// source was first heard of, which series ended and why, which samples and
+// up-samples came after their check had settled, and which settlings were forced. Together
 // with the stored samples they make every verdict reproducible.
 package journal
 
@@ -15,7 +15,7 @@ const (
 	KindContact   Kind = "contact"    // the source's first batch arrived at Arrive
 	KindFillInEnd Kind = "fillin_end" // the source's fill-in ended at Arrive
 	KindEnd       Kind = "end"        // Labels ended after T for Reason
-	KindLate      Kind = "late"       // the sample (Labels, T, V) arrived at Arrive, after its check had settled; stored, not judged
+	KindLate      Kind = "late"       // the sample (Labels, T, V) arrived at Arrive, after its check had settled; stored, not judged; without Labels: the up-sample of (Customer, Source)
 	KindForced    Kind = "forced"     // the source's checks up to T were settled by force at Arrive
 )
 

@@ -214,6 +214,7 @@ func ahead(t, now int64) time.Duration {
 // resolve finds or makes the series of the batch and returns what the journal
 // has to know before they may be written. The caller holds mu.
 func (s *Store) resolve(b *batch) []journal.Record {
+	b.source.heard = max(b.source.heard, b.nowMs)
 	records := s.contactRecords(b)
 	b.items = slices.Grow(b.items[:0], len(b.good)+len(b.in.Ups)+len(b.ends))
 	var news map[*series]int // the series whose source is new, to their record

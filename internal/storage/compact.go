@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -50,16 +51,33 @@ func (s *Store) Run(ctx context.Context) error {
 	}
 }
 
-// compactRunning drops what has expired and what was superseded while the store
-// runs. Who delivers what is in memory and stays in the journal until the next
-// start.
+// compactRunning drops what nobody needs any more while the store runs. What goes of
+// series and sources is forgotten first, so that one which comes back is journaled anew:
+// the new record is kept, whatever becomes of the old one.
 func (s *Store) compactRunning(ctx context.Context) error {
-	d := s.newDispensable(false)
-	if err := s.journal.Each(func(r journal.Record) error { d.see(r); return ctx.Err() }); err != nil {
+	d, err := s.forgetGone(ctx)
+	if err != nil {
 		return err
 	}
-	_, err := s.compact(ctx, d)
+	_, err = s.compact(ctx, d)
 	return err
+}
+
+// forgetGone finds what the journal can do without, and forgets the series and the
+// sources of it. No import comes in between: it may bring samples of a time of which
+// there were none.
+func (s *Store) forgetGone(ctx context.Context) (*dispensable, error) {
+	s.importing.Lock()
+	defer s.importing.Unlock()
+	d := s.newDispensable()
+	if err := s.journal.Each(func(r journal.Record) error { d.see(r); return ctx.Err() }); err != nil {
+		return nil, err
+	}
+	if err := d.search(ctx); err != nil {
+		return nil, err
+	}
+	d.forget()
+	return d, ctx.Err()
 }
 
 // compactStarting is the same at a start, when nobody knows the store yet and seen
@@ -90,6 +108,7 @@ func (s *Store) compact(ctx context.Context, d *dispensable) (written bool, err 
 	if err := s.roomFor(before); err != nil {
 		return false, err
 	}
+	d.hash()
 	if err := s.journal.Compact(ctx, func(r journal.Record) bool { return !d.has(r) }); err != nil {
 		return false, err
 	}
@@ -119,8 +138,8 @@ func (s *Store) roomFor(bytes int64) error {
 //   - ends and late samples of a time of which the store holds no sample any more
 //     and takes none;
 //   - forced settlings of a source before its latest;
-//   - at a start also who delivers a series, once the store holds no sample of it,
-//     and what is known of a source, once nothing of it is left.
+//   - who delivers a series, once the store holds no sample of it, and what is known
+//     of a source, once nothing of it is left.
 //
 // The earliest contact stays: absent() is judged from it.
 type dispensable struct {
@@ -130,19 +149,18 @@ type dispensable struct {
 
 	forced map[sample.Source]int64 // the latest of each source
 
-	// At a start.
-	starting bool
 	searched bool                   // the store was asked what it holds
 	lost     map[*series]bool       // begun before; once searched, those without a sample
+	byHash   map[uint64][]*series   // those that can go, by hash of the labels
 	old      map[sample.Source]bool // first heard of before
 	alive    map[sample.Source]bool // something is left of these
 	first    journal.Record         // the earliest contact
 }
 
-func (s *Store) newDispensable(starting bool) *dispensable {
+func (s *Store) newDispensable() *dispensable {
 	return &dispensable{
 		s: s, before: s.expiredBefore(), forced: map[sample.Source]int64{},
-		starting: starting, lost: map[*series]bool{}, old: map[sample.Source]bool{}, alive: map[sample.Source]bool{},
+		lost: map[*series]bool{}, byHash: map[uint64][]*series{}, old: map[sample.Source]bool{}, alive: map[sample.Source]bool{},
 	}
 }
 
@@ -158,7 +176,7 @@ func sourceOf(r journal.Record) sample.Source {
 // expired goes by arrival, too: a record may be younger than what it tells of.
 func (d *dispensable) expired(r journal.Record) bool { return max(r.T, r.Arrive) < d.before }
 
-// see takes notice of a record. At a start the store has taken it already.
+// see takes notice of a record, which the store has taken already.
 func (d *dispensable) see(r journal.Record) {
 	d.of++
 	src, expired := sourceOf(r), d.expired(r)
@@ -176,9 +194,7 @@ func (d *dispensable) see(r journal.Record) {
 			d.forced[src] = r.T
 		}
 	}
-	if d.starting {
-		d.seeOrigin(r, src, expired)
-	}
+	d.seeOrigin(r, src, expired)
 }
 
 // seeOrigin notes what tells of series and sources.
@@ -214,6 +230,9 @@ func (d *dispensable) search(ctx context.Context) error {
 	hints := &storage.SelectHints{Start: math.MinInt64, End: math.MaxInt64, Func: "series"} // labels alone
 	set := q.Select(ctx, false, hints, labels.MustNewMatcher(labels.MatchNotEqual, model.MetricNameLabel, ""))
 	for set.Next() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		d.found(set.At().Labels())
 	}
 	if err := set.Err(); err != nil {
@@ -222,6 +241,61 @@ func (d *dispensable) search(ctx context.Context) error {
 	d.searched = true
 	d.n += len(d.lost) + 2*len(d.old)
 	return nil
+}
+
+// hash sorts the series that can go by the hash of their labels: the index may not know
+// them any more.
+func (d *dispensable) hash() {
+	if !d.searched {
+		return
+	}
+	for ser := range d.lost {
+		h := ser.labels.Hash()
+		d.byHash[h] = append(d.byHash[h], ser)
+	}
+}
+
+// forgetAtOnce is how many series or sources are forgotten while batches wait.
+const forgetAtOnce = 256
+
+// forget has the store forget the series and sources of which it holds no sample, but
+// for those that a batch has brought back meanwhile.
+func (d *dispensable) forget() {
+	s := d.s
+	pieces(slices.Collect(maps.Keys(d.lost)), func(lost []*series) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.index.remove(slices.DeleteFunc(lost, func(ser *series) bool {
+			back := max(ser.newest, ser.seen) >= d.before
+			if back {
+				delete(d.lost, ser)
+			}
+			return back
+		}))
+	})
+	pieces(slices.Collect(maps.Keys(d.old)), func(old []sample.Source) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, id := range old {
+			src := s.sources.known(id)
+			if src == nil {
+				continue
+			}
+			if src.heard >= d.before {
+				d.live(id)
+				continue
+			}
+			s.sources.remove(src)
+			s.index.remove(slices.DeleteFunc([]*series{src.up, src.mark}, func(fact *series) bool { return fact == nil }))
+		}
+	})
+}
+
+// pieces calls fn with the list, a piece at a time.
+func pieces[T any](list []T, fn func([]T)) {
+	for piece := range slices.Chunk(list, forgetAtOnce) {
+		fn(piece)
+	}
 }
 
 // found notes that the store holds samples of a series.
@@ -234,7 +308,7 @@ func (d *dispensable) found(l labels.Labels) {
 		return
 	}
 	delete(d.lost, ser)
-	for _, id := range ser.sources {
+	for _, id := range d.s.index.sourcesOf(ser) {
 		d.live(d.s.sources.get(id))
 	}
 }
@@ -255,7 +329,7 @@ func (d *dispensable) has(r journal.Record) bool {
 		last, seen := d.forced[src]
 		return seen && r.T < last || gone
 	case journal.KindSeries:
-		return d.searched && expired && d.lost[d.s.index.get(r.Labels.Hash(), r.Labels)]
+		return expired && slices.ContainsFunc(d.byHash[r.Labels.Hash()], func(ser *series) bool { return labels.Equal(ser.labels, r.Labels) })
 	case journal.KindContact, journal.KindFillInEnd:
 		return gone
 	}

@@ -162,11 +162,12 @@ func TestASourceWithoutSeriesIsKept(t *testing.T) {
 	diff(t, "journal", []string{"contact first", "fillin_end first", "contact looks", "fillin_end looks"}, journaled(t, a.Store))
 }
 
-// While the store runs, who delivers what is in memory and must stay in the journal;
-// marks and late samples go, and so does what a later settling by force superseded.
+// What expires goes while the store runs, too: who delivered what the store holds no
+// sample of any more, ends, late samples, and what a later settling by force superseded.
 func TestWhatExpiresWhileTheStoreRuns(t *testing.T) {
 	a := newAging(t)
 	mustAppend(t, a.Store, sample.Batch{Source: lives, Samples: []sample.Sample{at("stays", a.now, 1), at("gone", a.now, 1)}})
+	mustAppend(t, a.Store, sample.Batch{Source: lost, Samples: []sample.Sample{at("gone-too", a.now+1, 1)}, Ups: []sample.Up{{T: a.now, OK: true}}})
 	a.end(lives, "gone")
 	a.journalAll(late("stays", a.now, a.now))
 	for i := range int64(20) {
@@ -177,16 +178,172 @@ func TestWhatExpiresWhileTheStoreRuns(t *testing.T) {
 	if err := a.compactRunning(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"contact lives", "fillin_end lives", "series lives stays", "series lives gone", "forced lives", "end lives stays"}
+	want := []string{"contact lives", "fillin_end lives", "series lives stays", "forced lives", "end lives stays"}
 	diff(t, "journal", want, journaled(t, a.Store))
 	for _, r := range records(t, a.Store) {
 		if r.Kind == journal.KindForced && r.T != clock+19 {
 			t.Errorf("kept the settling of %d", r.T-clock)
 		}
 	}
+	diff(t, "series known", 2, a.index.len()) // the one that stays, and the watermark of its source
+	if _, known := a.sources.lookup(lost); known {
+		t.Error("a source that is gone is remembered")
+	}
+
+	// What comes back is journaled anew.
 	mustAppend(t, a.Store, sample.Batch{Source: lives, Samples: []sample.Sample{at("gone", a.now, 1)}})
+	mustAppend(t, a.Store, sample.Batch{Source: lost, Samples: []sample.Sample{at("gone-too", a.now, 1)}})
+	want = append(want, "series lives gone", "contact lost", "fillin_end lost", "series lost gone-too")
+	diff(t, "comes back", want, journaled(t, a.Store))
 	a.restart()
-	diff(t, "a series that came back", want, journaled(t, a.Store))
+	diff(t, "and stays", want, journaled(t, a.Store))
+	if src, ok := a.SourceOf(cpu("gone-too")); !ok || src != lost {
+		t.Errorf("SourceOf = %v, %v", src, ok)
+	}
+}
+
+// Pods come and go for ever: neither the journal nor what the store remembers grows
+// with those that are gone.
+func TestChurnDoesNotGrowTheJournal(t *testing.T) {
+	const perDay = 100
+	a := newAging(t)
+	var size int64
+	var known int
+	for d := range 20 {
+		pods := make([]string, perDay)
+		for i := range pods {
+			pods[i] = fmt.Sprintf("pod-%d-%d", d, i)
+		}
+		a.pass(1, sample.Source{Customer: "acme", Name: fmt.Sprint("node-", d)}, pods...)
+		if err := a.compactRunning(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if d == 5 {
+			size, known = a.Journal().Size(), a.index.len()
+		}
+	}
+	if now := a.Journal().Size(); now > size*5/4 {
+		t.Errorf("the journal has %d bytes after 6 days and %d after 20", size, now)
+	}
+	if now := a.index.len(); now > known*5/4 {
+		t.Errorf("%d series are known after 6 days and %d after 20", known, now)
+	}
+}
+
+// A series and its source that are gone come back at any moment of a compaction, and
+// the process dies at any moment after it: who delivers it is known.
+func TestASeriesComesBackDuringACompaction(t *testing.T) {
+	for back := 0; ; back++ {
+		a := newAging(t)
+		mustAppend(t, a.Store, sample.Batch{Source: lives, Samples: []sample.Sample{at("stays", a.now, 1)}})
+		mustAppend(t, a.Store, sample.Batch{Source: lost, Samples: []sample.Sample{at("gone", a.now+1, 1)}, Ups: []sample.Up{{T: a.now, OK: true}}})
+		a.pass(3, lives, "stays")
+		moment, came := 0, false
+		check := func() {
+			t.Helper()
+			if !came {
+				return
+			}
+			file, err := os.ReadFile(filepath.Join(a.dir, journalFile))
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, journalFile), file, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			j, err := journal.OpenReadOnly(filepath.Join(dir, journalFile))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var contact, delivers bool
+			if err := j.Each(func(r journal.Record) error {
+				contact = contact || r.Kind == journal.KindContact && r.Source == lost.Name
+				delivers = delivers || r.Kind == journal.KindSeries && r.Source == lost.Name
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if !contact || !delivers {
+				t.Errorf("back at moment %d, dead at %d: contact known %v, series known %v", back, moment, contact, delivers)
+			}
+		}
+		at := func() {
+			if moment == back {
+				mustAppend(t, a.Store, sample.Batch{Source: lost, Samples: []sample.Sample{at("gone", a.now, 2)}})
+				came = true
+			}
+			check()
+			moment++
+		}
+		// The same as compactRunning, a moment at a time.
+		d := a.newDispensable()
+		at()
+		if err := a.Journal().Each(func(r journal.Record) error { d.see(r); at(); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.search(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		at()
+		d.forget()
+		at()
+		d.hash()
+		if err := a.Journal().Compact(t.Context(), func(r journal.Record) bool { at(); return !d.has(r) }); err != nil {
+			t.Fatal(err)
+		}
+		at()
+		if back >= moment {
+			if back < 14 {
+				t.Errorf("only %d moments", back)
+			}
+			return
+		}
+		if src, ok := a.SourceOf(cpu("gone")); !ok || src != lost {
+			t.Errorf("back at moment %d: SourceOf = %v, %v", back, src, ok)
+		}
+		a.restart()
+		if src, ok := a.SourceOf(cpu("gone")); !ok || src != lost {
+			t.Errorf("back at moment %d, after a restart: SourceOf = %v, %v", back, src, ok)
+		}
+	}
+}
+
+// Batches of new series come all the while that the journal is compacted.
+func TestBatchesWhileGoneSeriesAreForgotten(t *testing.T) {
+	a := newAging(t)
+	pods := make([]string, 300)
+	for i := range pods {
+		pods[i] = fmt.Sprint("pod-", i)
+	}
+	a.pass(1, lost, pods...)
+	a.pass(3, lives, "stays")
+	a.now++
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for _, p := range pods {
+			if res, err := a.Append(context.Background(), sample.Batch{Source: lost, Samples: []sample.Sample{at(p, a.now, 1)}}); err != nil || len(res.Accepted.Samples) != 1 {
+				t.Errorf("%s: %v %v", p, res.Refused, err)
+			}
+		}
+	}()
+	for compacting := true; compacting; {
+		if err := a.compactRunning(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-done:
+			compacting = false
+		default:
+		}
+	}
+	a.restart()
+	for _, p := range pods {
+		if src, ok := a.SourceOf(cpu(p)); !ok || src != lost {
+			t.Errorf("SourceOf %s = %v, %v", p, src, ok)
+		}
+	}
 }
 
 // An empty head takes a sample of any time, so nothing counts as expired.

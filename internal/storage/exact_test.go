@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 
+	"watchkeeper/internal/property"
 	"watchkeeper/internal/sample"
 )
 
@@ -27,7 +28,7 @@ import (
 // is a duplicate, another one a conflict, and Accepted is what is stored.
 func TestStoreIsAMapOfFirstValues(t *testing.T) {
 	pool := []float64{0, 1, 2, math.Copysign(0, -1), math.NaN(), math.Inf(1), math.Float64frombits(value.StaleNaN)}
-	rapid.Check(t, func(rt *rapid.T) {
+	property.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(t.TempDir(), "")
 		if err != nil {
 			rt.Fatal(err)

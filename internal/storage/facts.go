@@ -103,7 +103,7 @@ func (s *Store) resolveEnds(b *batch, records []journal.Record, news map[*series
 			b.res.refuseEnd(&s.metrics, Refusal{Labels: e.Labels, T: e.T, Reason: ReasonEnds, Detail: fmt.Sprintf("%d are taken in a day", s.cfg.MaxEndsPerDay)})
 			continue
 		}
-		e.Labels = ser.labels
+		e.Labels, ser.seen = ser.labels, max(ser.seen, e.T)
 		kept = append(kept, e)
 		records = append(records, b.record(journal.Record{Kind: journal.KindEnd, Labels: ser.labels, T: e.T, Arrive: b.nowMs, Reason: e.Reason}))
 		b.items = append(b.items, item{series: ser, t: e.T + 1, v: math.Float64frombits(value.StaleNaN), kind: itemEnd})

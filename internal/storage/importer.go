@@ -182,6 +182,8 @@ func (im *Importer) Commit(ctx context.Context) (ImportStats, error) {
 }
 
 func (im *Importer) commit(ctx context.Context) (ImportStats, error) {
+	im.s.importing.Lock()
+	defer im.s.importing.Unlock()
 	if err := im.journalPairs(); err != nil {
 		return ImportStats{}, err
 	}

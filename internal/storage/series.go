@@ -144,6 +144,12 @@ func (x *index) delivers(s *series, src int32) bool {
 	return slices.Contains(s.sources, src)
 }
 
+func (x *index) sourcesOf(s *series) []int32 {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return slices.Clone(s.sources)
+}
+
 // addSource adds a source that delivers s, once. The order is the journal's, so
 // that a restart changes nothing.
 func (x *index) addSource(s *series, src int32) {
@@ -151,6 +157,22 @@ func (x *index) addSource(s *series, src int32) {
 	defer x.mu.Unlock()
 	if !slices.Contains(s.sources, src) {
 		s.sources = append(s.sources, src)
+	}
+}
+
+// remove forgets series. The caller holds Store.mu.
+func (x *index) remove(list []*series) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, s := range list {
+		h := s.labels.Hash()
+		kept := slices.DeleteFunc(x.byHash[h], func(o *series) bool { return o == s })
+		x.n -= len(x.byHash[h]) - len(kept)
+		if x.byHash[h] = kept; len(kept) == 0 {
+			delete(x.byHash, h)
+		}
+		s.swept.Store(true)
+		s.after.Store(nil)
 	}
 }
 
@@ -186,6 +208,7 @@ type source struct {
 	up, mark    *series // its facts, nil until first needed
 	contacted   bool    // its contact is in the journal
 	fillInEnded bool    // so is the end of its fill-in
+	heard       int64   // arrival of its last batch since the start, Unix ms
 	watermark   int64   // last written, Unix ms
 	watermarkAt int64   // when that was, Unix ms
 }
@@ -221,7 +244,26 @@ func (x *sources) of(src sample.Source) *source {
 func (x *sources) get(id int32) sample.Source {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	return x.all[id].src
+	if s := x.all[id]; s != nil {
+		return s.src
+	}
+	return sample.Source{} // nothing is left of it
+}
+
+// known is of without making one.
+func (x *sources) known(src sample.Source) *source {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.ids[src]
+}
+
+// remove forgets a source; its number stays. The caller holds Store.mu.
+func (x *sources) remove(s *source) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.ids, s.src)
+	x.all[s.id] = nil
+	s.contacted, s.fillInEnded = false, false // to a batch that has it already
 }
 
 // lookup returns the number of a source that is known.

@@ -7,12 +7,14 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 	"pgregory.net/rapid"
+
+	"watchkeeper/internal/property"
 )
 
 // Whatever order a sender chooses, what came after a series last is a guess and no more;
 // a series that was swept is found by nobody.
 func TestSeriesAreFoundInAnyOrder(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
+	property.Check(t, func(rt *rapid.T) {
 		x := newIndex()
 		var last *series
 		for range 60 {

@@ -138,6 +138,8 @@ type Store struct {
 	lastSweep int64 // when old series were last looked for, Unix ms
 	ends      *endLimit
 
+	importing sync.Mutex // held by an import that is committed, and while what is gone is looked for; taken before mu
+
 	compacted int64 // size of the journal when it was last compacted or found as short as it can be; Run's
 }
 
@@ -210,7 +212,7 @@ func (s *Store) load() error {
 
 // loadAndCompact is load of a store that is written to.
 func (s *Store) loadAndCompact() error {
-	seen := s.newDispensable(true)
+	seen := s.newDispensable()
 	if err := s.readJournal(seen.see); err != nil {
 		return err
 	}
