@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"pgregory.net/rapid"
 
+	"watchkeeper/internal/property"
 	"watchkeeper/internal/sample"
 )
 
@@ -85,7 +86,7 @@ func drawOneStanding(t *rapid.T) scenario {
 
 // Nor does the order within a batch matter to either log.
 func TestOrderWithinABatchDoesNotMatter(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
+	property.Check(t, func(rt *rapid.T) {
 		var s scenario
 		if rapid.Bool().Draw(rt, "alerts stand") {
 			s = drawOneStanding(rt)

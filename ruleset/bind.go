@@ -97,6 +97,7 @@ func (e *Engine) admit(rs *ruleState, id labels.Labels) bool {
 	e.m.newIdentities.Inc()
 	customer := id.Get("customer")
 	switch {
+	case rs.unlimited:
 	case rs.watched >= e.cfg.MaxSeriesPerRule:
 		e.m.refusedRule.Inc()
 		e.refused[Refusal{customer, "rule"}]++

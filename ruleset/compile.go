@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -161,6 +162,17 @@ func compile(r *Rule) error {
 
 func (r *Rule) readsMetric(m string) bool {
 	return slices.ContainsFunc(selectors(r.expr), func(s selector) bool { return metricOf(s.sel) == m })
+}
+
+// judgingPrefix begins the names of what the server tells of its judging, a few series
+// of each customer. The store lets no sender write them.
+const judgingPrefix = "watchkeeper_judging_"
+
+// readsJudgingAlone says whether the rule reads nothing but what the server tells of its
+// judging: a rule that tells that a limit bites must not be kept from it by the limit.
+func (r *Rule) readsJudgingAlone() bool {
+	read := selectors(r.expr)
+	return len(read) > 0 && !slices.ContainsFunc(read, func(s selector) bool { return !strings.HasPrefix(metricOf(s.sel), judgingPrefix) })
 }
 
 // place says where a node stands: how its labels relate to the identity.

@@ -2,6 +2,7 @@ package ruleset
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -104,6 +105,8 @@ func (d *doze) recall(leaf int, ser *series) {
 // input is what a rule whose identities doze knows of a leaf.
 type input struct {
 	gate   sleeper // what may let a breach through
+	lo, hi float64 // gate lets nothing through that lies in between
+	waits  bool    // nothing comes of a check at which no other operand is there
 	offset int64   // ms
 	slot   slot    // that of the sample which came last, and
 	row    int     // where its row begins
@@ -189,24 +192,33 @@ func (e *Engine) dozing(in *instance) *doze {
 // leaveAlone has the samples of a series go straight to the one that dozes, where it
 // is the only one that they matter to.
 func (s *series) leaveAlone() {
-	s.alone = nil
-	if len(s.feeds) != 1 || len(s.evals) > 0 {
+	s.alone, s.leaves = nil, 0
+	if len(s.feeds) == 0 || len(s.evals) > 0 {
 		return
 	}
-	f := s.feeds[0]
-	if j := f.join; len(j.dozes) == 1 && len(j.insts) == 0 && len(j.series) == 1 {
-		s.alone, s.leaf = &j.dozes[0].alone, uint16(f.leaf)
+	for _, f := range s.feeds {
+		j := f.join
+		if len(j.dozes) != 1 || j.dozes[0] != s.feeds[0].join.dozes[0] || len(j.insts) > 0 || len(j.series) != 1 || f.leaf >= maxAloneLeaves {
+			return
+		}
+		s.leaves |= 1 << f.leaf
 	}
+	s.alone = &s.feeds[0].join.dozes[0].alone
 }
+
+// maxAloneLeaves is the width of hot.leaves.
+const maxAloneLeaves = 16
 
 // dozesAlone says whether an identity dozes on through a sample of a series that
 // matters to it and to sleepers that it does not wake.
 func (e *Engine) dozesAlone(h *hot, p point) bool {
-	if h.marks != markFed || h.newest == math.MinInt64 || h.sleep != nil && !h.sleep.sleepOn(p, e.taking.bound) {
+	if h.sleep != nil && (p.t <= e.taking.bound-h.sleep.lateness || !h.sleep.sleepOn(p.v)) {
 		return false
 	}
-	if !e.dozesThrough(h.alone, int(h.leaf), p, e.taking.bound) {
-		return false
+	for m := h.leaves; m != 0; m &= m - 1 {
+		if !e.dozesThrough(h.alone, bits.TrailingZeros16(m), p, e.taking.bound) {
+			return false
+		}
 	}
 	h.newest = p.t
 	h.note(p, e.batch)
@@ -261,37 +273,57 @@ func (e *Engine) dozesThrough(a *alone, leaf int, p point, bound int64) bool {
 		in.row = rs.rowAt(in.slot.k)
 	}
 	k := in.slot.k
-	switch {
-	case k > a.head:
+	first := k > a.head
+	if first {
 		a.advance(k)
-	case k <= a.head-dozeChecks:
+	} else if k <= a.head-dozeChecks {
 		return false
 	}
 	row := a.rows[in.row : in.row+len(rs.inputs)]
 	if row[leaf] = kept(p.v); t <= bound-rs.lateness {
 		return false
 	}
-	if g := &in.gate; g.wakes != wakesProgram && p.v == p.v && !g.breach(p.v, nil) {
+	switch {
+	case in.decides(p.v):
+		a.noteJudged(e.batch, k)
+		return true
+	case first && in.waits:
+		return true
+	case rs.decided(row):
 		a.noteJudged(e.batch, k)
 		return true
 	}
 	return e.fine(a, k, row)
 }
 
-// fine says whether check k is no breach, as far as its operands have come.
-func (e *Engine) fine(a *alone, k int64, row []float64) bool {
-	for _, v := range row {
-		if v != v {
-			return e.fineWithout(a, k, row)
+// decides says whether a value of the operand makes a check good, whatever the others
+// have.
+func (in *input) decides(v float64) bool {
+	return v >= in.lo && v <= in.hi || in.gate.wakes == wakesInside && (v < in.gate.lo || v > in.gate.hi)
+}
+
+// decided says whether one of the operands decides.
+func (rs *ruleState) decided(row []float64) bool {
+	if rs.computes != nil { // none does
+		return false
+	}
+	for i, v := range row {
+		if rs.inputs[i].decides(v) {
+			return true
 		}
 	}
+	return false
+}
+
+// fine says whether check k is no breach, as far as its operands have come.
+func (e *Engine) fine(a *alone, k int64, row []float64) bool {
 	root := a.rs.computes
 	if root == nil {
 		return e.fineWithout(a, k, row)
 	}
 	l, r := root.l.number(row), root.r.number(row)
-	if l != l || r != r {
-		return true
+	if l != l || r != r { // what an operand that is not there makes of it, too
+		return e.fineWithout(a, k, row)
 	}
 	if compare(root.op, l, r) {
 		return false
@@ -338,7 +370,7 @@ func (a *alone) noteJudged(batch uint32, k int64) {
 func inputsOf(p *program) []input {
 	inputs := make([]input, len(p.leaves))
 	for i, l := range p.leaves {
-		inputs[i].offset = l.offset
+		inputs[i].offset, inputs[i].waits = l.offset, p.root.waits(i)
 	}
 	var walk func(n *node)
 	walk = func(n *node) {
@@ -356,6 +388,9 @@ func inputsOf(p *program) []input {
 		}
 	}
 	walk(p.root)
+	for i := range inputs {
+		inputs[i].lo, inputs[i].hi = inputs[i].gate.quiet()
+	}
 	return inputs
 }
 
@@ -374,12 +409,7 @@ func (s *slot) of(r *Rule, t int64) *slot {
 // bound is the event time up to which all that the identity reads is complete, never
 // above now.
 func (d *doze) bound(now int64, of func(*source) int64) int64 {
-	for _, j := range d.joins {
-		for _, s := range j.series {
-			now = min(now, s.bound(of))
-		}
-	}
-	return now
+	return d.rs.boundOf(d.joins, now, of)
 }
 
 // judgedBefore is the last check with a verdict in earlier batches.

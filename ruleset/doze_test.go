@@ -1,6 +1,7 @@
 package ruleset
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -205,6 +206,9 @@ func TestDozingWhileOperandsAreApart(t *testing.T) {
 		{"a - on (i) group_left () b > 5", dozeChecks, -1, true},
 		{"a - on (i) group_left () b > 5", dozeChecks, 3, false},
 		{"a > 9 unless on (i) b", dozeChecks, -1, true},
+		{"a - a offset 3m > 5", dozeChecks, -1, true},
+		{"a - a offset 3m > 5", dozeChecks, 2, false},
+		{"a - a offset 3m < -5", 5, 1, false}, // three checks after what was bad
 		{"a and b > 5", dozeChecks, 2, false},
 	} {
 		w := newWorld()
@@ -252,6 +256,43 @@ func TestDozingWhileOperandsAreApart(t *testing.T) {
 		}
 		if dozes := len(rs.all) == 0; dozes != c.dozes || len(e.Alerts()) != alerts {
 			t.Errorf("%s, %d checks at once, %d bad: dozes %v, want %v; %d alerts, want %d", c.expr, c.checks, c.bad, dozes, c.dozes, len(e.Alerts()), alerts)
+		}
+	}
+}
+
+// A check at which one operand alone is there may be a breach or good, or nothing comes
+// of it until another operand is there.
+func TestOperandThatWaits(t *testing.T) {
+	for _, c := range []struct {
+		expr  string
+		waits []bool // by leaf
+	}{
+		{"a / b >= 9", []bool{true, true}},
+		{"-a > bool b", []bool{true, true}},
+		{"a > 5 and b > 5", []bool{false, false}},
+		{"a > 5 and b", []bool{false, true}},
+		{"a / b and c", []bool{true, true, true}},
+		{"a > 5 unless b > 5", []bool{false, true}},
+		{"a unless b", []bool{false, true}},
+		{"a or b", []bool{false, false}},
+		{"a / b or c", []bool{true, true, false}},
+	} {
+		p := parseOne(t, "groups: [{name: g, interval: 1m, rules: [{alert: A, expr: '"+c.expr+"', consecutive: 1}]}]")[0].Rules[0].prog
+		for leaf, want := range c.waits {
+			waits := p.root.waits(leaf)
+			if waits != want {
+				t.Errorf("%s: operand %d waits: %v, want %v", c.expr, leaf, waits, want)
+			}
+			some := false
+			for _, v := range []float64{-9, 0, 9, math.NaN()} {
+				ops := make([]operand, len(p.leaves))
+				ops[leaf] = operand{v: v, there: true}
+				out := p.root.eval(ops)
+				some = some || out.in || out.present
+			}
+			if some == waits {
+				t.Errorf("%s: operand %d waits: %v, but alone it makes a verdict: %v", c.expr, leaf, waits, some)
+			}
 		}
 	}
 }

@@ -32,41 +32,45 @@ type Engine struct {
 	// mu guards everything below. It is held while the store and the journal
 	// are read and written: judging is a function of both, in order. What time
 	// brings for many alerts at once gives way to batches; see step.go.
-	mu          gate
-	now         int64 // engine time, Unix ms
-	started     int64 // first contact of any source, 0 before; evaluated rules, absent() among them, are judged from it
-	forgotten   int64 // engine time at which idle identities were last looked for
-	forgetShard int   // of the series: the next to be looked through
-	rules       []*ruleState
-	byMetric    map[string][]*ruleState
-	series      index
-	sources     map[sample.Source]*source
-	customers   map[string]int  // (rule, identity) pairs
-	refused     map[Refusal]int // since the start
-	lateLimit   lateLimit
-	unlisted    map[string]int // late samples beyond it since the start, by customer
-	touched     []*instance
-	due         []*ruleState                // those of which time calls for judging instances
-	stepping    bool                        // somebody is at it, and gives way
-	giveWay     func()                      // lets in who waits for mu
-	sleepers    *sleepers                   // of no rule; the root of all
-	wide        bool                        // nobody sleeps: every identity has its instance
-	told        map[instanceKey][]OpenAlert // while state is rebuilt: what the live log said
-	batch       uint32
-	given       []sample.Sample  // of the batch that is being judged
-	fresh       map[lateKey]bool // the same as a set, once somebody asks
-	lines       int              // of the live log, since the start
-	taking      taking           // while a batch is taken
-	queue       []Entry          // of this step, in order
-	settledN    []Entry          // settled entries of this step, to be sorted
-	records     []journal.Record
-	unwritten   bool // the journal did not take those of the batch
-	builder     *labels.Builder
-	words       wording // of those who ask; what is told has that of the outbox
-	ops         []operand
-	vals        []float64 // as ops, where numbers do
-	scratch     span
-	rebuild     bool // state is being rebuilt: nothing is journaled
+	mu            gate
+	now           int64 // engine time, Unix ms
+	started       int64 // first contact of any source, 0 before; evaluated rules, absent() among them, are judged from it
+	forgotten     int64 // engine time at which idle identities were last looked for
+	forgetShard   int   // of the series: the next to be looked through
+	rules         []*ruleState
+	byMetric      map[string][]*ruleState
+	series        index
+	sources       map[sample.Source]*source
+	customers     map[string]int  // (rule, identity) pairs
+	refused       map[Refusal]int // since the start
+	lateLimit     lateLimit
+	unlisted      map[string]int // late samples beyond it since the start, by customer
+	touched       []*instance
+	due           []*ruleState                // those of which time calls for judging instances
+	stepping      bool                        // somebody is at it, and gives way
+	giveWay       func()                      // lets in who waits for mu
+	looksAtOnce   int                         // before it does
+	leastLateness int64                       // ms, of the rules
+	sleepers      *sleepers                   // of no rule; the root of all
+	wide          bool                        // nobody sleeps: every identity has its instance
+	told          map[instanceKey][]OpenAlert // while state is rebuilt: what the live log said
+	batch         uint32
+	given         []sample.Sample  // of the batch that is being judged
+	fresh         map[lateKey]bool // the same as a set, once somebody asks
+	failures      readFailures
+	lines         int     // of the live log, since the start
+	taking        taking  // while a batch is taken
+	queue         []Entry // of this step, in order
+	settledN      []Entry // settled entries of this step, to be sorted
+	records       []journal.Record
+	unwritten     bool // the journal did not take those of the batch
+	builder       *labels.Builder
+	words         wording // of those who ask; what is told has that of the outbox
+	ops           []operand
+	vals          []float64 // as ops, where numbers do
+	scratch       span
+	rebuild       bool  // state is being rebuilt: nothing is journaled
+	unsure        int64 // what a rebuild settles up to here is not logged
 }
 
 // ruleState is a loaded rule with all its identities.
@@ -80,21 +84,26 @@ type ruleState struct {
 	sleeps    bool        // its identities can sleep
 	dozes     bool        // its identities can doze
 	needsAll  bool        // a check has no verdict unless every operand is there
+	begins    bool        // its checks are asked what began anew
+	unlimited bool        // no limit keeps its identities from being judged
 	computes  *node       // the root where it compares what arithmetic makes of all operands; else nil
 	inputs    []input     // by leaf
 	dozing    []*doze     // those that do
 	slot      slot        // that of the sample which came last to an alert that stands
 	lateness  int64       // ms
+	memory    int64       // ms after which a silent operand is none
 	selectors []selector
 	joins     []map[uint64][]*join // by leaf, by hash of the key
 	maxCheck  int64                // last check that has come
 	missCheck int64                // last check whose missing_after has come
 	lateCheck int64                // last check whose lateness has come
+	failed    int64                // engine time at which its evaluation failed; 0 when it did not
 	isDue     bool                 // in Engine.due
 	looked    int                  // then: how many of all have been looked at
 	ripens    bool                 // then: those of ripe are to be judged
 	ripe      []*instance          // those whose next check may make them fire
 	late      map[lateKey]int64    // samples that count for no check up to this one
+	lateUps   map[upKey]int64      // up-samples that do not
 	watchedOf map[string]int       // watched, by customer
 
 	// evaluated rules only
@@ -113,6 +122,8 @@ type taking struct {
 	before int64   // engine time when the last batch was judged
 	at     int64   // engine time just before the batch
 	bound  int64   // event time up to which src had settled then
+
+	bounds map[*ruleState]int64 // those of src's series, for the rules that read some, once somebody asks
 }
 
 // settledBefore is the last check of the instance that was final before the
@@ -153,6 +164,7 @@ func New(cfg Config, groups []Group, store storage.Queryable, j Journal, sink Si
 		promql: newPromQL(logger), series: newIndex(), sources: map[sample.Source]*source{},
 		customers: map[string]int{}, refused: map[Refusal]int{}, unlisted: map[string]int{}, lateLimit: lateLimit{most: cfg.MaxLatePerDay, listed: map[string]int{}}, sleepers: &sleepers{next: map[*ruleState]*sleepers{}}, builder: labels.NewBuilder(labels.EmptyLabels()),
 	}
+	e.looksAtOnce = looksAtOnce
 	e.giveWay, e.words, e.out.words = e.mu.giveWay, newWording(), newWording()
 	e.m = newEngineMetrics(set, e)
 	states, err := e.load(groups)
@@ -189,9 +201,9 @@ func (e *Engine) load(groups []Group) ([]*ruleState, error) {
 
 func (e *Engine) newState(r *Rule, index int) (*ruleState, error) {
 	rs := &ruleState{
-		rule: r, index: index, instances: map[uint64][]*instance{}, late: map[lateKey]int64{}, watchedOf: map[string]int{},
+		rule: r, index: index, instances: map[uint64][]*instance{}, late: map[lateKey]int64{}, lateUps: map[upKey]int64{}, watchedOf: map[string]int{},
 		maxCheck: math.MinInt64, missCheck: math.MinInt64, lateCheck: math.MinInt64,
-		selectors: selectors(r.expr),
+		selectors: selectors(r.expr), unlimited: r.readsJudgingAlone(), memory: 2 * e.forceAfter(),
 	}
 	if r.prog != nil {
 		rs.sleeps, rs.dozes, rs.needsAll = r.prog.sleeps(r), r.prog.dozes(r), r.prog.root.needsAll()
@@ -201,6 +213,7 @@ func (e *Engine) newState(r *Rule, index int) (*ruleState, error) {
 				rs.computes = r.prog.root
 			}
 		}
+		rs.begins = r.asksEnds()
 		rs.joins = make([]map[uint64][]*join, len(r.prog.leaves))
 		for i := range rs.joins {
 			rs.joins[i] = map[uint64][]*join{}
@@ -219,8 +232,10 @@ func (e *Engine) use(states []*ruleState) {
 	e.rules = states
 	e.byMetric = map[string][]*ruleState{}
 	leaves := 1
+	e.leastLateness = math.MaxInt64 / 4
 	for i, rs := range states {
 		rs.index = i
+		e.leastLateness = min(e.leastLateness, rs.rule.Lateness.Milliseconds())
 		for _, m := range rs.metrics() {
 			e.byMetric[m] = append(e.byMetric[m], rs)
 		}

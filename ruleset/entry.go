@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/hex"
+	"fmt"
 	"hash/fnv"
 	"math"
 	"slices"
@@ -19,10 +20,11 @@ import (
 // maxEvidence bounds the samples that an entry carries.
 const maxEvidence = 16
 
-// entry writes a change down for a log.
-func (e *Engine) entry(ctx context.Context, in *instance, c change, log Log, at int64, reason string) Entry {
+// entry writes a change down for a log. An error says that what it rests on cannot be
+// read, so that it does without.
+func (e *Engine) entry(ctx context.Context, in *instance, c change, log Log, at int64, reason string) (en Entry, err error) {
 	r := in.rs.rule
-	en := Entry{
+	en = Entry{
 		Log: log, At: at, Check: r.timeOf(c.check), Rule: r, Identity: in.id,
 		From: c.from.state(), To: c.state(), Run: int(c.run), Reason: reason, Value: math.NaN(),
 	}
@@ -42,8 +44,8 @@ func (e *Engine) entry(ctx context.Context, in *instance, c change, log Log, at 
 		if told {
 			en.Samples = e.evidenceEvaluated(ctx, in, c.check)
 		}
-	} else if s, err := e.readSpan(ctx, in, first, c.check); err != nil {
-		e.logger.Warn("cannot read what a log entry rests on", "rule", r.ID(), "series", in.id.String(), "err", err)
+	} else if s, rerr := e.readSpan(ctx, in, first, c.check); rerr != nil {
+		err = fmt.Errorf("rule %q: %s: what a log entry rests on: %w", r.ID(), in.id, rerr)
 	} else {
 		en.Value = s.result(c.check, e.ops)
 		if told {
@@ -60,7 +62,7 @@ func (e *Engine) entry(ctx context.Context, in *instance, c change, log Log, at 
 		e.lines++
 	}
 	en.unworded = unworded{told: told, now: e.now, line: e.lines}
-	return en
+	return en, err
 }
 
 // entryID is the same for the same entry handed over again; a settled one has
@@ -197,10 +199,14 @@ func (e *Engine) evidenceEvaluated(ctx context.Context, in *instance, k int64) [
 }
 
 // logSettled queues a change of the settled log.
-func (e *Engine) logSettled(ctx context.Context, in *instance, c change) {
+func (e *Engine) logSettled(ctx context.Context, in *instance, c change) error {
 	r := in.rs.rule
-	en := e.entry(ctx, in, c, LogSettled, r.timeOf(c.check)+r.Lateness.Milliseconds(), "")
+	if e.rebuild && r.timeOf(c.check) <= e.unsure {
+		return nil
+	}
+	en, err := e.entry(ctx, in, c, LogSettled, r.timeOf(c.check)+r.Lateness.Milliseconds(), "")
 	e.settledN = append(e.settledN, en)
+	return err
 }
 
 // queueSettled queues the settled entries of a step in their order: by check,

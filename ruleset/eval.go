@@ -159,6 +159,25 @@ func (n *node) needsAll() bool {
 	return false
 }
 
+// waits says whether nothing comes of a check at which a leaf alone is there: neither a
+// breach nor a verdict.
+func (n *node) waits(leaf int) bool {
+	switch n.kind {
+	case kindLeaf:
+		return n.leaf != leaf
+	case kindNeg, kindUnless:
+		return n.l.waits(leaf)
+	case kindArith, kindCmp:
+		return n.l.waits(leaf) || n.r.waits(leaf)
+	case kindAnd: // one side is enough for a verdict where it does not pass
+		l, r := n.l.waits(leaf), n.r.waits(leaf)
+		return l && r || l && n.r.kind == kindLeaf || r && n.l.kind == kindLeaf
+	case kindOr:
+		return n.l.waits(leaf) && n.r.waits(leaf)
+	}
+	return false
+}
+
 func (n *node) compare(l, r outcome, both, nan bool) outcome {
 	o := outcome{v: l.v, present: both, nan: nan && !both}
 	if n.l.scalar && !n.r.scalar {

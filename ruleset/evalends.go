@@ -36,7 +36,7 @@ func newEndings(rs *ruleState) endings {
 	}
 	if root := en.node(rs, as.expr); root != nil {
 		as.prog = newProgram(&as, root, leaves, false)
-		en.as = &ruleState{rule: &as, late: rs.late}
+		en.as = &ruleState{rule: &as, late: rs.late, lateUps: rs.lateUps, memory: rs.memory}
 	}
 	return en
 }

@@ -17,7 +17,7 @@ import (
 // and the latest watermark that the store has.
 func (e *Engine) recoverSources(ctx context.Context, p *past, from int64) error {
 	e.useSources(p)
-	if err := e.readUps(ctx, from, nil, nil); err != nil {
+	if err := e.readUps(ctx, from, p, nil, nil); err != nil {
 		return err
 	}
 	if err := e.readWatermarks(ctx, from, e.now, nil); err != nil {
@@ -46,21 +46,25 @@ func (e *Engine) useSources(p *past) {
 }
 
 // readUps reads the up-samples from then on, of one source or (nil) of all, and
-// when each source sent its first ever. With slots one a slot is kept.
-func (e *Engine) readUps(ctx context.Context, from int64, one *source, slots *Rule) error {
+// when each source sent its first ever. With slots one a slot is kept, and those that came late.
+func (e *Engine) readUps(ctx context.Context, from int64, p *past, one *source, slots *Rule) error {
 	ms := factMatchers(sample.UpMetric, one)
-	err := firstPoints(ctx, e.store, 0, e.now, ms, func(l labels.Labels, pt point) {
-		e.source(sourceOf(l)).firstUp = pt.t
+	err := firstPoints(ctx, e.store, 0, e.now, ms, func(l labels.Labels, pt point) (more bool) {
+		s := e.source(sourceOf(l))
+		late := p.isLateUp(s, pt.t)
+		s.addUp(sample.Up{T: pt.t}, late)
+		return late // the one after it is the first for some
 	})
 	if err != nil {
 		return fmt.Errorf("first up-samples: %w", err)
 	}
 	err = readSeries(ctx, e.store, from, math.MaxInt64/2, ms, func(l labels.Labels, pt point) {
 		s := e.source(sourceOf(l))
-		if n := len(s.ups); slots != nil && n > 0 && slots.checkOf(s.ups[n-1]) == slots.checkOf(pt.t) {
+		late := p.isLateUp(s, pt.t)
+		if n := len(s.ups); slots != nil && !late && n > 0 && slots.checkOf(s.ups[n-1]) == slots.checkOf(pt.t) && !p.isLateUp(s, s.ups[n-1]) {
 			return
 		}
-		s.addUp(sample.Up{T: pt.t, OK: pt.v == 1})
+		s.addUp(sample.Up{T: pt.t, OK: pt.v == 1}, late)
 	})
 	if err != nil {
 		return fmt.Errorf("up-samples: %w", err)
@@ -100,9 +104,9 @@ func watermarkOf(seconds float64) int64 {
 	return int64(math.Round(seconds * 1000))
 }
 
-// firstPoints calls fn with the first float point in [mint, maxt] of each series
-// that matches.
-func firstPoints(ctx context.Context, store storage.Queryable, mint, maxt int64, ms []*labels.Matcher, fn func(labels.Labels, point)) error {
+// firstPoints calls fn with the first float points in [mint, maxt] of each series
+// that matches, as long as it wants more.
+func firstPoints(ctx context.Context, store storage.Queryable, mint, maxt int64, ms []*labels.Matcher, fn func(labels.Labels, point) (more bool)) error {
 	q, err := store.Querier(mint, maxt)
 	if err != nil {
 		return fmt.Errorf("open querier: %w", err)
@@ -116,8 +120,7 @@ func firstPoints(ctx context.Context, store storage.Queryable, mint, maxt int64,
 			if vt != chunkenc.ValFloat {
 				continue
 			}
-			if t, v := it.At(); t >= mint && t <= maxt {
-				fn(set.At().Labels(), point{t, v})
+			if t, v := it.At(); t >= mint && t <= maxt && !fn(set.At().Labels(), point{t, v}) {
 				break
 			}
 		}

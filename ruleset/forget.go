@@ -53,7 +53,7 @@ func (e *Engine) forgetSources(before int64) {
 		for _, rs := range e.rules {
 			delete(rs.sources, src)
 		}
-		if src.contact < before && (len(src.ups) == 0 || src.ups[len(src.ups)-1] < before) {
+		if max(src.contact, src.lastUp) < before {
 			delete(e.sources, id)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"pgregory.net/rapid"
 
+	"watchkeeper/internal/property"
 	"watchkeeper/internal/sample"
 )
 
@@ -119,7 +120,7 @@ func TestAForgottenOperandIsNotThere(t *testing.T) {
 // its operands is gone already makes no difference.
 func TestForgottenIdentitiesBeginAnew(t *testing.T) {
 	tried := 0
-	rapid.Check(t, func(rt *rapid.T) {
+	property.Check(t, func(rt *rapid.T) {
 		s := drawScenario(rt)
 		groups := parseOne(rt, s.rule)
 		r := groups[0].Rules[0]

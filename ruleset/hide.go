@@ -55,7 +55,7 @@ func (rs *ruleState) without(store storage.Queryable, k int64) storage.Queryable
 		}
 	}
 	for ser := range rs.ends.seen {
-		if len(ser.ends()) > 0 {
+		if ser.isMarked() {
 			h.of(ser.labels).ended = ser
 		}
 	}

@@ -111,8 +111,10 @@ func (e *Engine) addSample(src *source, s *sample.Sample) {
 }
 
 func (e *Engine) give(src *source, h *hot, p point) {
-	if h.source == src && (h.passes(p, e.taking.bound, e.batch) || e.only(h, p)) {
-		return
+	if h.source == src {
+		if h.marks == 0 && h.passes(p, e.taking.bound, e.batch) || h.marks != 0 && e.only(h, p) {
+			return
+		}
 	}
 	if e.longSilent(h) && e.forgettable(h.of, nil) {
 		if h = e.anew(src, h.of, p); h == nil {
@@ -192,7 +194,7 @@ func (e *Engine) feed(ser *series, f *feed, p point, inOrder bool) (late bool) {
 	lo, hi := r.checkOf(p.t+l.offset), r.checkOf(p.t+l.offset+l.lookback)-1
 	last := max(hi, lo+l.reach(r)) // hi but for a group, whose end later checks may see
 	if l.carrier && len(f.join.insts) == 0 {
-		through := r.lastCheck(e.taking.bound - r.Lateness.Milliseconds())
+		through := max(r.lastCheck(e.taking.bound-r.Lateness.Milliseconds()), f.rs.lateFor(ser, p))
 		late = e.late(f.rs, ser, p, lo, min(through, last))
 		if hi > through {
 			if in := e.newInstance(f.rs, f.join.key, max(lo, through+1)); in != nil {
@@ -205,11 +207,14 @@ func (e *Engine) feed(ser *series, f *feed, p point, inOrder bool) (late bool) {
 			continue
 		}
 		e.expand(in, lo)
-		through := e.settledBefore(in)
+		through := max(e.settledBefore(in), f.rs.lateFor(ser, p))
 		late = e.late(f.rs, ser, p, lo, min(through, last)) || late
 		hi := hi
 		if last > hi && in.head() > hi && mayEnd(f.join.series, p.t, math.MaxInt64) {
 			hi = min(last, in.head())
+		}
+		if in.rs.begins && ser.hasEnded() {
+			hi = max(hi, in.head())
 		}
 		if hi <= through {
 			continue
@@ -241,12 +246,22 @@ func (e *Engine) earlier(ser *series, first int64) {
 			}
 			for _, m := range ser.ends() {
 				if k := r.checkOf(m.t + offset); k > final && m.t < first {
-					in.mark(k, k)
+					in.mark(k, in.endMatters(k, r.prog.leaves[f.leaf]))
 					e.touch(in)
 				}
 			}
 		}
 	}
+}
+
+// lateFor is the last check that a sample is known to have come too late for.
+func (rs *ruleState) lateFor(ser *series, p point) int64 {
+	if len(rs.late) > 0 {
+		if through, late := rs.late[lateKey{ser, p.t}]; late {
+			return through
+		}
+	}
+	return math.MinInt64
 }
 
 // late keeps a sample out of the checks lo to through; there may be none.
@@ -259,9 +274,7 @@ func (e *Engine) late(rs *ruleState, ser *series, p point, lo, through int64) bo
 		return false
 	}
 	customer := ser.source.id.Customer
-	if !e.rebuild && !e.lateLimit.take(customer, e.now) {
-		e.m.lateUnlisted.Inc()
-		e.unlisted[customer]++
+	if !e.mayList(customer) {
 		return true
 	}
 	rs.late[key] = through
@@ -270,6 +283,16 @@ func (e *Engine) late(rs *ruleState, ser *series, p point, lo, through int64) bo
 		T: p.t, V: p.v, Arrive: e.now, Reason: lateReason(rs.rule, through),
 	})
 	return true
+}
+
+// mayList says whether the journal may have one more record of something late.
+func (e *Engine) mayList(customer string) bool {
+	if e.rebuild || e.lateLimit.take(customer, e.now) {
+		return true
+	}
+	e.m.lateUnlisted.Inc()
+	e.unlisted[customer]++
+	return false
 }
 
 func lateReason(r *Rule, through int64) string {
@@ -318,7 +341,11 @@ func matchAll(ms []*labels.Matcher, l labels.Labels) bool {
 // addUp keeps an up-sample; where it comes after checks were decided without
 // it, they are decided anew.
 func (e *Engine) addUp(src *source, u sample.Up) {
-	until := src.addUp(u)
+	if !src.isNews(u) {
+		src.lastUp = max(src.lastUp, u.T)
+		return
+	}
+	until := src.addUp(u, e.lateUp(src, u))
 	if until < u.T || u.T > e.taking.before {
 		return // no news, or none of a check that has been judged
 	}
@@ -327,9 +354,16 @@ func (e *Engine) addUp(src *source, u sample.Up) {
 		if lo > rs.maxCheck {
 			return
 		}
+		if through, late := rs.lateUps[upKey{src, u.T}]; late {
+			lo = max(lo, through+1)
+		}
 		reach := rs.endReach() // an end by a stale marker is seen by later windows, too
 		for _, in := range ins {
-			for k := max(lo, e.final(in)+1); k <= min(hi+reach, rs.maxCheck); k++ {
+			hi := min(hi+reach, rs.maxCheck)
+			if in.mayHaveEnded() {
+				hi = rs.maxCheck
+			}
+			for k := max(lo, e.final(in)+1); k <= hi; k++ {
 				e.undecide(in, k)
 			}
 		}
@@ -367,21 +401,27 @@ func (e *Engine) undecide(in *instance, k int64) {
 
 // addEnd keeps an end mark of a watched series. A mark for a time that has settled
 // for a rule that reads the series takes effect at the first check that has settled
-// for none; that is journaled.
+// for none, or has no effect where it has begun anew since; that is journaled.
 func (e *Engine) addEnd(end sample.End) {
 	ser := e.series.get(end.Labels)
-	if ser == nil {
+	if ser == nil || ser.knowsEnd(end.T) {
 		return
 	}
 	ser.catchUp()
 	t := e.effective(ser, end.T)
-	if t != end.T && ser.newest > end.T || !ser.addEnd(endMark{t: t, told: end.T, reason: end.Reason}, e.endsFrom()) {
-		return // it has begun anew since, or we know
+	void := t != end.T && ser.sampledAfter(end.T)
+	if void {
+		t = end.T
+		ser.addVoid(end.T, e.endsFrom())
+	} else if !ser.addEnd(endMark{t: t, told: end.T, reason: end.Reason}, e.endsFrom()) {
+		return
 	}
-	if t != end.T {
+	if void || t != end.T {
 		e.record(journal.Record{Kind: journal.KindEnd, Labels: ser.labels, T: t, V: float64(end.T), Arrive: e.now, Reason: end.Reason})
 	}
-	e.markEnd(ser, t)
+	if !void {
+		e.markEnd(ser, t)
+	}
 }
 
 // markEnd asks for the checks to be evaluated that an end at t matters to.
@@ -390,7 +430,7 @@ func (e *Engine) markEnd(ser *series, t int64) {
 		l := f.rs.rule.prog.leaves[f.leaf]
 		k := f.rs.rule.checkOf(t + l.offset)
 		for _, in := range f.join.insts {
-			in.mark(max(k, in.first), k+l.reach(f.rs.rule))
+			in.mark(max(k, in.first), in.endMatters(k, l))
 			e.touch(in)
 		}
 	}
@@ -412,30 +452,35 @@ func (e *Engine) endsFrom() int64 {
 }
 
 // effective is when an end mark for t takes effect that comes now. Whether an
-// identity is awake makes no difference.
+// identity is awake, or has begun at all, makes no difference.
 func (e *Engine) effective(ser *series, t int64) int64 {
-	later := func(r *Rule, final int64) {
-		if r.checkOf(t) <= final {
-			t = r.timeOf(final) + 1
+	later := func(r *Rule, offset, final int64) {
+		if r.checkOf(t+offset) <= final {
+			t = r.timeOf(final) - offset + 1
 		}
 	}
 	settled := func(r *Rule, bound int64) int64 { return r.lastCheck(bound - r.Lateness.Milliseconds()) }
 	for _, f := range ser.feeds {
+		r := f.rs.rule
+		offset := r.prog.leaves[f.leaf].offset
 		for _, in := range f.join.insts {
-			e.expand(in, f.rs.rule.checkOf(t)) // what was skipped has not settled
-			later(f.rs.rule, e.settledBefore(in))
+			e.expand(in, r.checkOf(t+offset)) // what was skipped has not settled
+			later(r, offset, e.settledBefore(in))
 		}
 		for _, d := range f.join.dozes {
-			later(f.rs.rule, settled(f.rs.rule, d.bound(e.taking.at, e.takingBound)))
+			later(r, offset, settled(r, d.bound(e.taking.at, e.takingBound)))
+		}
+		if len(f.join.insts)+len(f.join.dozes) == 0 {
+			later(r, offset, settled(r, ser.bound(e.takingBound)))
 		}
 	}
 	if ser.sleep != nil {
 		for _, s := range ser.sleep.rules {
-			later(s.rs.rule, settled(s.rs.rule, ser.bound(e.takingBound)))
+			later(s.rs.rule, 0, settled(s.rs.rule, ser.bound(e.takingBound)))
 		}
 	}
 	for _, f := range ser.evals {
-		later(f.rs.rule, settled(f.rs.rule, f.rs.bound(ser.labels, e.taking.at, e.takingBound)))
+		later(f.rs.rule, f.offset, settled(f.rs.rule, f.rs.bound(ser.labels, e.taking.at, e.takingBound)))
 	}
 	return t
 }

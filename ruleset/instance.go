@@ -49,6 +49,8 @@ type note struct {
 
 // instance is one identity of one rule.
 type instance struct {
+	alone alone // of itself, for its series
+
 	// What rests and standsOn look at, one cache line.
 	rs *ruleState
 	// Checks up to settledCheck are final; cells holds those after it, the
@@ -60,13 +62,12 @@ type instance struct {
 	skipped      bool  // checks up to settledCheck that are not final were skipped
 	queued       bool
 	isRipe       bool    // in rs.ripe
+	aside        bool    // its samples could not be read
 	stale        bool    // a folded cell changed: the live state must be folded anew
 	silent       bool    // in a fill-in: nothing is told
 	behind       int32   // breaches up to solid that were counted and are not in cells; see stand.go
 	nextLog      int64   // check of the first entry of log, MaxInt64 if there is none
 	value        float64 // of the latest breach judged
-
-	alone alone // of itself, for its series
 
 	log     []change // what live says about the cells
 	id      labels.Labels
@@ -184,12 +185,21 @@ func (in *instance) markEnds() {
 		for _, ser := range j.series {
 			for _, m := range ser.ends() {
 				k := r.checkOf(m.t + l.offset)
-				if last := k + l.reach(r); last > in.settledCheck {
+				if last := in.endMatters(k, l); last > in.settledCheck {
 					in.mark(max(k, in.settledCheck+1), last)
 				}
 			}
 		}
 	}
+}
+
+// endMatters is the last check to which an end of a leaf in the slot of check k matters.
+func (in *instance) endMatters(k int64, l *leaf) int64 {
+	last := k + l.reach(in.rs.rule)
+	if in.rs.begins {
+		last = max(last, in.head())
+	}
+	return last
 }
 
 // operandsThrough is the last check that the operands which came before the
@@ -214,13 +224,7 @@ func (in *instance) bound(now int64, of func(*source) int64) int64 {
 	if in.joins == nil {
 		return in.rs.bound(in.id, now, of)
 	}
-	b := now
-	for _, j := range in.joins {
-		for _, s := range j.series {
-			b = min(b, s.bound(of))
-		}
-	}
-	return b
+	return in.rs.boundOf(in.joins, now, of)
 }
 
 // bound is the same for an identity of an evaluated rule.

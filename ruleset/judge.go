@@ -1,6 +1,7 @@
 package ruleset
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -31,8 +32,10 @@ func (e *Engine) judge(ctx context.Context, in *instance) (through int64, err er
 	}
 	if !e.rebuild && in.rests() {
 		e.fold(ctx, in)
-		in.ripen()
-		return in.settledCheck, nil
+		if in.rests() { // nothing that is final has been told just now
+			in.ripen()
+			return in.settledCheck, nil
+		}
 	}
 	through = min(in.settledThrough(e.now, e.forceAfter()), last)
 	if err := e.decide(ctx, in, max(through, r.lastCheck(e.now-r.MissingAfter.Milliseconds()))); err != nil {
@@ -63,6 +66,7 @@ func (e *Engine) evaluateSpan(ctx context.Context, in *instance, lo, hi int64) e
 		if c.verdict() == VerdictMissing {
 			c |= cellNaN
 		}
+		c |= span.begins(k, c.verdict())
 		if reason := span.ended(k); reason != "" {
 			c |= cellEnd
 		}
@@ -114,50 +118,43 @@ func (e *Engine) decide(ctx context.Context, in *instance, through int64) error 
 	if err != nil {
 		return err
 	}
+	begins, err := e.beginner(ctx, in, lo, through)
+	if err != nil {
+		return err
+	}
 	for k := lo; k <= through; k++ {
 		if in.cell(k) != 0 { // decided, or ended without a sample
 			continue
 		}
 		v := VerdictMissing
-		if !seen(k) {
+		if looked, err := seen(k); err != nil {
+			return err
+		} else if !looked {
 			v = VerdictUnobserved
 		}
-		in.set(k, cell(v))
+		in.set(k, cell(v)|begins(k))
 	}
 	return nil
 }
 
 // observer returns whether, at a check without a verdict, the source of each
 // operand that has no sample looked.
-func (e *Engine) observer(ctx context.Context, in *instance, lo, hi int64) (func(k int64) bool, error) {
-	r := in.rs.rule
+func (e *Engine) observer(ctx context.Context, in *instance, lo, hi int64) (func(k int64) (bool, error), error) {
 	if in.joins == nil {
-		return func(k int64) bool { return in.rs.observed(in.id, k) }, nil
+		return func(k int64) (bool, error) { return in.rs.observed(in.id, k), nil }, nil
 	}
 	span, err := e.readSpan(ctx, in, lo, hi)
 	if err != nil {
 		return nil, err
 	}
-	return func(k int64) bool {
-		for i, j := range in.joins {
-			for n, s := range j.series {
-				if s.first > r.timeOf(k)-r.prog.leaves[i].offset {
-					continue // it does not exist yet
-				}
-				if _, there := span.value(i, n, k); !there && !s.observed(r.timeOf(k-1), r.timeOf(k)) {
-					return false
-				}
-			}
-		}
-		return true
-	}, nil
+	return func(k int64) (bool, error) { return e.looked(ctx, in, span, k) }, nil
 }
 
 // observed says whether all sources of an evaluated rule that may deliver for
 // the identity looked in the slot of check k.
 func (rs *ruleState) observed(id labels.Labels, k int64) bool {
 	for src := range rs.sources {
-		if rs.sameCustomer(src, id) && !src.observed(rs.rule.timeOf(k-1), rs.rule.timeOf(k)) {
+		if rs.sameCustomer(src, id) && !src.observed(rs, k) {
 			return false
 		}
 	}
@@ -210,17 +207,26 @@ func (e *Engine) refold(ctx context.Context, in *instance) {
 	e.tellFillIn(ctx, in)
 }
 
-// settle makes the checks up to through final.
-func (e *Engine) settle(ctx context.Context, in *instance, through int64) {
+// settle makes the checks up to through final, or those before the first of which what
+// the log says of it cannot be read.
+func (e *Engine) settle(ctx context.Context, in *instance, through int64) (err error) {
 	if through <= in.settledCheck {
-		return
+		return nil
 	}
 	e.noteForced(in, through)
 	for k := in.settledCheck + 1; k <= through; k++ {
+		before, logged := in.settled, len(e.settledN)
 		changes, n := in.settled.step(in.rs.rule, k, in.cell(k))
 		for _, c := range changes[:n] {
-			e.logSettled(ctx, in, c)
+			err = cmp.Or(e.logSettled(ctx, in, c), err)
 		}
+		if err != nil && !e.rebuild {
+			in.settled, e.settledN, through = before, e.settledN[:logged], k-1
+			break
+		}
+	}
+	if through == in.settledCheck {
+		return err
 	}
 	if n := through - in.settledCheck; n >= int64(len(in.cells)) {
 		in.cells = in.cells[:0]
@@ -234,6 +240,7 @@ func (e *Engine) settle(ctx context.Context, in *instance, through int64) {
 	if !e.rebuild { // a rebuild compares all of it with the incident store
 		in.forgetSettled()
 	}
+	return err
 }
 
 // forgetSettled drops what the live log said about final checks.

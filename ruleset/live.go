@@ -24,7 +24,11 @@ func (e *Engine) tell(ctx context.Context, in *instance, c change, reason string
 	case from.open() && !c.to.open():
 		in.episodes[len(in.episodes)-1].closed = max(c.check, in.episodes[len(in.episodes)-1].opened)
 	}
-	e.queue = append(e.queue, e.entry(ctx, in, c, LogLive, e.now, reason))
+	en, err := e.entry(ctx, in, c, LogLive, e.now, reason)
+	if err != nil { // it must not wait for that
+		e.logger.Warn("an alert is told without its samples", "err", err)
+	}
+	e.queue = append(e.queue, en)
 }
 
 // tellFillIn ends the quiet of a fill-in: what stands now is told, what came

@@ -31,9 +31,22 @@ const (
 	cellVerdict cell = 7
 	cellNaN     cell = 8  // missing because an operand is NaN
 	cellEnd     cell = 16 // the series ended after this check's sample
+	cellOver    cell = 32 // good, and yet nothing has come since of that with which the identity ended
+	cellBegun   cell = 64 // neither breach nor good, and yet a sample has come of it
 )
 
 func (c cell) verdict() Verdict { return Verdict(c & cellVerdict) }
+
+// begins says whether an identity that has ended begins anew with the check.
+func (c cell) begins() bool {
+	switch c.verdict() {
+	case VerdictBreach:
+		return true
+	case VerdictGood:
+		return c&cellOver == 0
+	}
+	return c&cellBegun != 0
+}
 
 // machine is the state of one identity after some check: a pure function of
 // the rule and the cells up to it.
@@ -68,15 +81,16 @@ func (c change) state() State {
 func (m *machine) step(r *Rule, k int64, c cell) (changes [2]change, n int) {
 	before := *m
 	var how State
+	m.gone = m.gone && !c.begins()
 	switch v := c.verdict(); {
+	case m.gone:
+		// The check does not exist.
 	case v == VerdictBreach:
-		m.gone = false
 		m.breach(r)
 	case v == VerdictGood:
-		m.gone = false
 		how = m.good(r)
-	case m.gone || c&cellEnd != 0:
-		// A check that only saw the end does not exist.
+	case c&cellEnd != 0:
+		// Nor does one that only saw the end.
 	case v == VerdictMissing && r.Missing == MissingBreach:
 		m.breach(r)
 	case v == VerdictMissing:

@@ -1,6 +1,10 @@
 package ruleset
 
-import "github.com/VictoriaMetrics/metrics"
+import (
+	"sync/atomic"
+
+	"github.com/VictoriaMetrics/metrics"
+)
 
 // engineMetrics are the engine's own metrics.
 type engineMetrics struct {
@@ -12,13 +16,15 @@ type engineMetrics struct {
 	newIdentities, forgotten *metrics.Counter
 	evaluations              *metrics.Counter
 	evaluationFailures       *metrics.Counter
+	judgingFailures          *metrics.Counter
+	aside                    atomic.Int64 // identities put aside
 }
 
 func newEngineMetrics(set *metrics.Set, e *Engine) *engineMetrics {
 	set.GetOrCreateGauge("watchkeeper_ruleset_queued_entries", func() float64 {
 		return float64(e.out.len())
 	})
-	return &engineMetrics{
+	m := &engineMetrics{
 		batches:            set.GetOrCreateCounter("watchkeeper_ruleset_batches_total"),
 		batchFailures:      set.GetOrCreateCounter("watchkeeper_ruleset_batch_failures_total"),
 		samples:            set.GetOrCreateCounter("watchkeeper_ruleset_samples_total"),
@@ -32,5 +38,8 @@ func newEngineMetrics(set *metrics.Set, e *Engine) *engineMetrics {
 		refusedCust:        set.GetOrCreateCounter(`watchkeeper_ruleset_identities_refused_total{limit="customer"}`),
 		evaluations:        set.GetOrCreateCounter("watchkeeper_ruleset_evaluations_total"),
 		evaluationFailures: set.GetOrCreateCounter("watchkeeper_ruleset_evaluation_failures_total"),
+		judgingFailures:    set.GetOrCreateCounter("watchkeeper_ruleset_judging_failures_total"),
 	}
+	set.GetOrCreateGauge("watchkeeper_ruleset_identities_unread", func() float64 { return float64(m.aside.Load()) })
+	return m
 }

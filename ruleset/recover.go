@@ -6,8 +6,6 @@ import (
 	"math"
 	"math/bits"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -44,11 +42,7 @@ func (e *Engine) recover(ctx context.Context, now int64, open []OpenAlert) error
 	if err != nil {
 		return err
 	}
-	for _, list := range past.late {
-		for _, r := range list {
-			e.lateLimit.remember(r.Customer, r.Arrive)
-		}
-	}
+	past.eachLate(func(r journal.Record) { e.lateLimit.remember(r.Customer, r.Arrive) })
 	window := time.Duration(e.cfg.RecoverWindow).Milliseconds()
 	if err := e.recoverSources(ctx, past, now-window-e.forceAfter()); err != nil {
 		return err
@@ -62,6 +56,7 @@ type past struct {
 	series  map[uint64][]delivery
 	ends    map[uint64][]journal.Record
 	late    map[uint64][]journal.Record
+	lateUps map[sample.Source]map[int64][]journal.Record
 	first   int64 // earliest contact
 }
 
@@ -73,7 +68,7 @@ type delivery struct {
 }
 
 func readPast(j Journal) (*past, error) {
-	p := &past{sources: map[sample.Source]*source{}, series: map[uint64][]delivery{}, ends: map[uint64][]journal.Record{}, late: map[uint64][]journal.Record{}}
+	p := &past{sources: map[sample.Source]*source{}, series: map[uint64][]delivery{}, ends: map[uint64][]journal.Record{}, late: map[uint64][]journal.Record{}, lateUps: map[sample.Source]map[int64][]journal.Record{}}
 	if err := j.Each(p.take); err != nil {
 		return nil, fmt.Errorf("read journal: %w", err)
 	}
@@ -112,6 +107,10 @@ func (p *past) take(r journal.Record) error {
 	case journal.KindEnd:
 		p.ends[r.Labels.Hash()] = append(p.ends[r.Labels.Hash()], r)
 	case journal.KindLate:
+		if r.Labels.IsEmpty() {
+			p.noteLateUp(r)
+			return nil
+		}
 		p.late[r.Labels.Hash()] = append(p.late[r.Labels.Hash()], r)
 	}
 	return nil
@@ -128,13 +127,15 @@ func (p *past) sourcesOf(l labels.Labels) []sample.Source {
 }
 
 // endOf reads an end mark. A record of the engine's own, which has no source,
-// says when a mark for a time that had settled took effect.
-func endOf(r journal.Record) endMark {
-	m := endMark{t: r.T, told: r.T, reason: r.Reason}
+// says when a mark for a time that had settled took effect: at no time if at that which
+// it is for.
+func endOf(r journal.Record) (m endMark, void bool) {
+	m = endMark{t: r.T, told: r.T, reason: r.Reason}
 	if r.Source == "" && r.V != 0 {
 		m.told = int64(r.V)
+		void = m.told == m.t
 	}
-	return m
+	return m, void
 }
 
 // began returns when a series was first delivered, as the journal says.
@@ -147,14 +148,23 @@ func (p *past) began(l labels.Labels) (int64, bool) {
 	return 0, false
 }
 
+// unsureFor is how much of the beginning of what a rebuild reads is not logged as
+// settled: a run that crosses the beginning would be another one. It was logged before,
+// unless a source that had been silent for a day met a stop of an hour.
+const unsureFor = time.Hour
+
 // rebuildRules builds the state of rules from the samples of the recover window
 // and brings the live log, as open has it, to that state.
 func (e *Engine) rebuildRules(ctx context.Context, states []*ruleState, p *past, open []OpenAlert, reason string) error {
 	e.rebuild = true
 	defer func() { e.rebuild = false }()
 	e.taking = taking{at: math.MinInt64 / 2, bound: math.MinInt64 / 2}
-	defer func() { e.taking = taking{} }()
+	defer func() { e.taking, e.unsure = taking{}, 0 }()
 	from := e.now - time.Duration(e.cfg.RecoverWindow).Milliseconds()
+	if p.first != 0 && p.first < from {
+		e.unsure = from + unsureFor.Milliseconds()
+	}
+	e.recallLateUps(states, p)
 	told, loose := e.openByInstance(states, open)
 	e.told = told
 	defer func() { e.told = nil }()
@@ -178,6 +188,9 @@ func (e *Engine) rebuildRules(ctx context.Context, states []*ruleState, p *past,
 		if err := e.recallSilent(ctx, states, p, from); err != nil {
 			return err
 		}
+	}
+	if err := e.recallOperands(ctx, states, p, from); err != nil {
+		return err
 	}
 	for _, rs := range states {
 		for _, in := range rs.all {
@@ -250,6 +263,7 @@ func metricsOf(states []*ruleState) []string {
 func (e *Engine) rebuildMetric(ctx context.Context, metric string, states []*ruleState, p *past, from int64, ms ...*labels.Matcher) error {
 	var ser *series
 	var read bool
+	states = e.readersOf(metric, states)
 	ms = append(slices.Clone(ms), labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, metric))
 	to := e.now
 	if !e.wide { // a sample that came before its time is judged at its check
@@ -322,7 +336,11 @@ func (e *Engine) rebuildSeries(l labels.Labels, states []*ruleState, p *past, fr
 		}
 		for _, r := range p.ends[h] {
 			if labels.Equal(r.Labels, l) {
-				ser.addEnd(endOf(r), e.endsFrom())
+				if m, void := endOf(r); void {
+					ser.addVoid(m.told, e.endsFrom())
+				} else {
+					ser.addEnd(m, e.endsFrom())
+				}
 			}
 		}
 	}
@@ -337,9 +355,8 @@ func (e *Engine) rebuildSeries(l labels.Labels, states []*ruleState, p *past, fr
 
 // recallLate keeps a sample out of the checks that had settled when it came.
 func (e *Engine) recallLate(ser *series, r journal.Record, states []*ruleState) {
-	id, through, ok := strings.Cut(r.Reason, lateWords)
-	ms, err := strconv.ParseInt(through, 10, 64)
-	if !ok || err != nil || !labels.Equal(r.Labels, ser.labels) {
+	id, ms, ok := lateThrough(r)
+	if !ok || !labels.Equal(r.Labels, ser.labels) {
 		return
 	}
 	for _, rs := range states {

@@ -190,9 +190,9 @@ func (f *reference) endedIn(o operandOf, l labels.Labels, lo, hi int64) bool {
 	})
 }
 
-// over says whether a series has nothing to give in the slot that ends at hi: it
+// operandOver says whether a series has nothing to give in the slot that ends at hi: it
 // ended before and has had no sample since, or never had one.
-func (f *reference) over(o operandOf, l labels.Labels, hi int64) bool {
+func (f *reference) operandOver(o operandOf, l labels.Labels, hi int64) bool {
 	step := f.rule.Interval.Milliseconds()
 	known := f.samples(l, hi-o.offset())
 	for i := len(known) - 1; i >= 0 && isStale(known[i].V); i-- {
@@ -210,6 +210,18 @@ func (f *reference) over(o operandOf, l labels.Labels, hi int64) bool {
 	return false
 }
 
+// endedBefore says whether a series ever ended before the slot that ends at hi.
+func (f *reference) endedBefore(o operandOf, l labels.Labels, hi int64) bool {
+	step := f.rule.Interval.Milliseconds()
+	known := f.samples(l, hi-o.offset())
+	for slot := hi - step; len(known) > 0 && slot-o.offset() >= known[0].T; slot -= step {
+		if f.endedIn(o, l, slot-step, slot) {
+			return true
+		}
+	}
+	return false
+}
+
 // operandEnded says whether an identity's operand ended in the slot (lo, hi]: all
 // series of a group did, the last of them in this slot.
 func (f *reference) operandEnded(o operandOf, id string, lo, hi int64) bool {
@@ -218,7 +230,7 @@ func (f *reference) operandEnded(o operandOf, id string, lo, hi int64) bool {
 		switch {
 		case f.endedIn(o, l, lo, hi):
 			ended = true
-		case !f.over(o, l, hi):
+		case !f.operandOver(o, l, hi):
 			return false
 		}
 	}
@@ -291,7 +303,7 @@ func (f *reference) fill(name string, e *parser.Call, o operandOf, k int64) {
 	ts := f.rule.timeOf(k)
 	view := NewMemory()
 	for _, s := range f.all {
-		if o.reads(s.Labels) && !f.over(o, s.Labels, ts) {
+		if o.reads(s.Labels) && !f.operandOver(o, s.Labels, ts) {
 			view.Append(s.Labels, s.T, s.V)
 		}
 	}

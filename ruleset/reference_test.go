@@ -30,6 +30,8 @@ type reference struct {
 	ups    map[string][]sample.Up
 	ends   []sample.End
 
+	arrived map[lateUp]int64 // of ups, where it is late
+
 	expr    parser.Expr                       // the rule's, range functions replaced by selectors of their values
 	windows map[string]*parser.VectorSelector // what those stand for: the selector in the range
 	answers map[asked][]labelled
@@ -205,6 +207,9 @@ func (f *reference) observed(l labels.Labels, lo, hi int64) bool {
 	first := int64(math.MaxInt64)
 	ok := false
 	for _, u := range ups {
+		if at, late := f.arrived[lateUp{f.source(l), u.T}]; late && at > hi+f.rule.Lateness.Milliseconds() {
+			continue // the check has settled
+		}
 		first = min(first, u.T)
 		ok = ok || u.OK && u.T > lo && u.T <= hi
 	}
@@ -290,6 +295,34 @@ func (f *reference) ended(e parser.Expr, at standing, id string, lo, hi int64) b
 	return false
 }
 
+// over says whether what gives an expression its labels ended before the slot that ends
+// at hi, and has had no sample since.
+func (f *reference) over(e parser.Expr, at standing, id string, hi int64) bool {
+	switch e := unparen(e).(type) {
+	case *parser.UnaryExpr:
+		return f.over(e.Expr, at, id, hi)
+	case *parser.BinaryExpr:
+		atL, atR := sides(e, at)
+		switch {
+		case e.Op == parser.LAND || e.Op == parser.LUNLESS || e.RHS.Type() == parser.ValueTypeScalar || cardOf(e) == parser.CardManyToOne:
+			return f.over(e.LHS, atL, id, hi)
+		case e.LHS.Type() == parser.ValueTypeScalar || cardOf(e) == parser.CardOneToMany:
+			return f.over(e.RHS, atR, id, hi)
+		}
+		l, r := f.over(e.LHS, atL, id, hi), f.over(e.RHS, atR, id, hi)
+		if e.Op == parser.LOR {
+			return l && (r || !f.begun(e.RHS, atR, id, hi)) || r && !f.begun(e.LHS, atL, id, hi)
+		}
+		return l || r
+	case *parser.VectorSelector, *parser.AggregateExpr:
+		o := f.operands(e, at)[0]
+		list := f.seriesOf(o, id)
+		return slices.ContainsFunc(list, func(l labels.Labels) bool { return f.endedBefore(o, l, hi) }) &&
+			!slices.ContainsFunc(list, func(l labels.Labels) bool { return !f.operandOver(o, l, hi) })
+	}
+	return false
+}
+
 // begun says whether an operand of e has had a sample by ts.
 func (f *reference) begun(e parser.Expr, at standing, id string, ts int64) bool {
 	return slices.ContainsFunc(f.operands(e, at), func(o operandOf) bool {
@@ -322,7 +355,7 @@ func (f *reference) log(last int64) []string {
 		h := history{rule: f.rule, state: StateInactive}
 		for k := start; k <= last; k++ {
 			v, value, ended := f.verdict(id, k)
-			for _, text := range h.judge(v, ended) {
+			for _, text := range h.judge(v, ended, f.over(f.expr, standing{}, id, f.rule.timeOf(k))) {
 				if !strings.HasSuffix(text, string(StateFiring)) && !strings.HasSuffix(text, string(StatePending)) {
 					value = math.NaN()
 				}
@@ -351,10 +384,10 @@ type history struct {
 	gone  bool
 }
 
-func (h *history) judge(v Verdict, ended bool) (changes []string) {
-	if h.gone && (v == VerdictBreach || v == VerdictGood) {
-		h.gone = false
-	}
+// judge takes the next verdict; over says that what carries the identity has ended and
+// not gone on since.
+func (h *history) judge(v Verdict, ended, over bool) (changes []string) {
+	h.gone = h.gone && over
 	if ended && (v == VerdictMissing || v == VerdictUnobserved) {
 		v = VerdictOpen
 	}

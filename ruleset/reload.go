@@ -14,6 +14,11 @@ const (
 	reasonAdded   = "rule added"
 )
 
+// ByReload tells whether a reload called for the entry, and not a check.
+func (e Entry) ByReload() bool {
+	return e.Reason == reasonRemoved || e.Reason == reasonEdited || e.Reason == reasonAdded
+}
+
 // Reload replaces the rules, fully or not at all. A rule that judges as before
 // keeps its runs, whatever became of its texts and labels. An edited rule's
 // state is built anew from the stored samples: its alerts are carried on where
@@ -160,6 +165,7 @@ func (e *Engine) unbind(states []*ruleState) {
 	for _, rs := range states {
 		for _, in := range rs.all {
 			e.leave(rs, in.id)
+			e.setAside(in, false)
 		}
 		for _, d := range rs.dozing {
 			e.leave(rs, d.id)

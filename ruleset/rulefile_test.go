@@ -163,3 +163,37 @@ func TestLimits(t *testing.T) {
 		t.Errorf("%d alerts, want 2", got)
 	}
 }
+
+// Where a limit bites already, the series by which the server tells of it are judged all
+// the same; what merely reads one of them beside others is not.
+func TestLimitsThatBiteAreTold(t *testing.T) {
+	w := newWorld()
+	groups, err := Parse("l.yml", []byte(`groups: [{name: g, interval: 1m, rules: [
+		{alert: A, expr: x > 1, consecutive: 1},
+		{alert: Bites, expr: watchkeeper_judging_refused > 0, consecutive: 1},
+		{alert: Evaluated, expr: abs(watchkeeper_judging_refused) > 0, consecutive: 1},
+		{alert: Both, expr: watchkeeper_judging_refused > 0 or x > 1, consecutive: 1}]}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := DefaultConfig()
+	cfg.MaxSeriesPerRule, cfg.MaxSeriesPerCustomer = 2, 2
+	e, err := New(cfg, groups, w.store, w, w, metrics.NewSet(), discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := timelineStart.Add(time.Minute)
+	for _, metric := range []string{"x", "watchkeeper_judging_refused"} {
+		b := batchOf(metric, now.UnixMilli(), "a", "b", "c")
+		if err := e.Ingest(t.Context(), w.accept(b, now.UnixMilli()), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fires := map[string]int{}
+	for _, a := range e.Alerts() {
+		fires[a.Rule.Alert]++
+	}
+	if diff := cmp.Diff(map[string]int{"A": 1, "Both": 1, "Bites": 3, "Evaluated": 3}, fires); diff != "" {
+		t.Errorf("alerts (-want +got):\n%s", diff)
+	}
+}

@@ -118,9 +118,9 @@ type Config struct {
 	MaxSeriesPerRule int `yaml:"max_series_per_rule"`
 	// MaxSeriesPerCustomer bounds the (rule, identity) pairs of one customer. Default 1000000.
 	MaxSeriesPerCustomer int `yaml:"max_series_per_customer"`
-	// MaxLatePerDay bounds what the journal lists of a customer's late samples in a day
-	// (UTC), one record for each rule that reads the sample. A start and a replay take
-	// samples beyond it for such as came in time. Default 500000.
+	// MaxLatePerDay bounds what the journal lists of a customer's late samples and
+	// up-samples in a day (UTC), one record for each rule that reads them. A start and a
+	// replay take those beyond it for such as came in time. Default 500000.
 	MaxLatePerDay int `yaml:"max_late_per_day"`
 	// MaxQueuedEntries bounds the log entries that wait for the sink; beyond it
 	// batches are refused. Default 100000.

@@ -69,7 +69,7 @@ type hot struct {
 	valuedOld int64 // the newest of the batches before
 	batch     uint32
 	marks     marks
-	leaf      uint16 // of the identity that is alone and dozes
+	leaves    uint16 // of the identity that is alone and dozes: a bit for each that the series is the operand of
 	alone     *alone // the only one that a sample in order matters to; nil when there are others or something else happened
 }
 
@@ -97,14 +97,18 @@ func (h *hot) mark(m marks, on bool) {
 type rare struct {
 	others []*source // who else delivers it
 	ends   []endMark // ascending
+	void   []int64   // what the sources told of ends without effect, ascending
 	stale  int64     // newest stale marker while the series is read
 	span   int64     // ms that the widest window looks back
 }
 
+// noStale is rare.stale where there is none.
+const noStale = math.MinInt64 / 2
+
 // own returns the series' rare, made if need be.
 func (s *series) own() *rare {
 	if s.rare == nil {
-		s.rare = &rare{stale: math.MinInt64 / 2}
+		s.rare = &rare{stale: noStale}
 	}
 	return s.rare
 }
@@ -208,6 +212,9 @@ func (s *series) mayGrow() bool {
 // effect later than it was known to replaces the other. Of those before keepFrom,
 // which nothing judges again, the newest are kept.
 func (s *series) addEnd(m endMark, keepFrom int64) bool {
+	if s.isVoid(m.told) {
+		return false
+	}
 	ends := s.ends()
 	if i := slices.IndexFunc(ends, func(e endMark) bool { return e.told == m.told }); i >= 0 {
 		if ends[i].t >= m.t {
@@ -226,10 +233,56 @@ func (s *series) addEnd(m endMark, keepFrom int64) bool {
 	return true
 }
 
+// addVoid keeps that an end mark has no effect. The store has a stale marker behind it
+// as behind any, which ends nothing either.
+func (s *series) addVoid(told, keepFrom int64) {
+	r := s.own()
+	r.ends = slices.DeleteFunc(r.ends, func(e endMark) bool { return e.told == told })
+	i, there := slices.BinarySearch(r.void, told)
+	if there {
+		return
+	}
+	r.void = slices.Insert(r.void, i, told)
+	drop := max(0, len(r.void)-maxEnds)
+	for len(r.void)-drop > tailPoints && r.void[drop] < keepFrom {
+		drop++
+	}
+	r.void = slices.Delete(r.void, 0, drop)
+	s.noteEnded()
+}
+
+// isVoid says whether the end mark for told is known to have no effect.
+func (s *series) isVoid(told int64) bool {
+	if s.rare == nil {
+		return false
+	}
+	_, there := slices.BinarySearch(s.rare.void, told)
+	return there
+}
+
+// knowsEnd says whether the end mark for told was taken before.
+func (s *series) knowsEnd(told int64) bool {
+	return s.isVoid(told) || slices.ContainsFunc(s.ends(), func(m endMark) bool { return m.told == told })
+}
+
+// sampledAfter says whether a sample after t has come. A stale marker is none.
+func (s *series) sampledAfter(t int64) bool {
+	if s.newest <= t {
+		return false
+	}
+	return max(s.valued, s.valuedOld) > t || s.newest <= s.floor ||
+		slices.ContainsFunc(s.tail, func(p point) bool { return p.t > t && !isStale(p.v) })
+}
+
+// isMarked says whether the store may have stale markers of the series that mark ends.
+func (s *series) isMarked() bool {
+	return s.rare != nil && len(s.rare.ends)+len(s.rare.void) > 0
+}
+
 // marksEnd says whether a stored point is the stale marker that the store
 // writes 1 ms behind an end mark. It is no sample.
 func (s *series) marksEnd(p point) bool {
-	return isStale(p.v) && slices.ContainsFunc(s.ends(), func(e endMark) bool { return e.told+1 == p.t })
+	return isStale(p.v) && (s.isVoid(p.t-1) || slices.ContainsFunc(s.ends(), func(e endMark) bool { return e.told+1 == p.t }))
 }
 
 // eachSource calls fn for everyone who delivers the series.
@@ -255,12 +308,12 @@ func (s *series) bound(of func(*source) int64) int64 {
 	return b
 }
 
-// observed says whether any of those who deliver the series looked in (lo, hi].
-func (s *series) observed(lo, hi int64) bool {
-	if s.source.observed(lo, hi) {
+// observed says whether any of those who deliver the series looked in the slot of check k.
+func (s *series) observed(rs *ruleState, k int64) bool {
+	if s.source.observed(rs, k) {
 		return true
 	}
-	return slices.ContainsFunc(s.others(), func(src *source) bool { return src.observed(lo, hi) })
+	return slices.ContainsFunc(s.others(), func(src *source) bool { return src.observed(rs, k) })
 }
 
 // inFillIn says whether all who deliver the series are filling in.
@@ -307,8 +360,11 @@ type source struct {
 	contact   int64
 	watermark int64 // as declared; 0 before any
 	fillIn    bool
-	forced    int64 // latest forced bound recorded
-	firstUp   int64 // 0 before any
+	forced    int64   // latest forced bound recorded
+	firstUp   int64   // 0 before any
+	nextUps   []int64 // those that came after it, ascending, where it came too late for some check
+	firstLate bool    // the last of these did, too
+	lastUp    int64   // of those that say that it could not look, too
 	ups       []int64
 	series    []*series
 	reading   []*series // of series, as readers last found them
@@ -346,15 +402,19 @@ func (s *source) bound(now, forceAfter int64) int64 {
 }
 
 // addUp keeps an up-sample. Checks whose slot ends within [u.T, until] may be
-// seen differently because of it; until is below u.T when it is no news.
-func (s *source) addUp(u sample.Up) (until int64) {
+// seen differently because of it; until is below u.T when it is no news. late says that it
+// came too late for some check.
+func (s *source) addUp(u sample.Up, late bool) (until int64) {
 	until = u.T
+	s.lastUp = max(s.lastUp, u.T)
 	if s.firstUp == 0 || u.T < s.firstUp {
 		// Before its first up-sample a source counts as looking.
 		if until = s.firstUp; until == 0 {
 			until = math.MaxInt64
 		}
-		s.firstUp = u.T
+		s.noteFirst(u.T, late)
+	} else if s.awaitsFirst(u.T) {
+		s.noteFirst(u.T, late)
 	}
 	if n := len(s.ups); u.OK && n > 0 && s.ups[n-1] < u.T {
 		s.ups = append(s.ups, u.T)
@@ -364,16 +424,6 @@ func (s *source) addUp(u sample.Up) (until int64) {
 		return u.T - 1
 	}
 	return until
-}
-
-// observed says whether the source looked in (lo, hi]. A source that had sent
-// no up-sample by then cannot tell; it counts as looking.
-func (s *source) observed(lo, hi int64) bool {
-	if s.firstUp == 0 || s.firstUp > hi {
-		return true
-	}
-	i, _ := slices.BinarySearch(s.ups, lo+1)
-	return i < len(s.ups) && s.ups[i] <= hi
 }
 
 func (s *source) forgetUps(before int64) {

@@ -26,9 +26,10 @@ const maxSleepers = 64
 // sleepers are the rules that a series stands for. Series that are read by the
 // same rules share it.
 type sleepers struct {
+	lo, hi   float64 // what lies in between wakes none
+	lateness int64   // shortest of the rules, ms
 	rules    []sleeper
-	lateness int64  // shortest of the rules, ms
-	all      uint64 // a bit for each
+	all      uint64 // a bit for each of rules
 	next     map[*ruleState]*sleepers
 }
 
@@ -136,12 +137,26 @@ func (s *sleeper) breach(v float64, ops []operand) bool {
 	return s.rs.rule.prog.root.eval(ops).in
 }
 
+// quiet returns the values that are no breach, as far as they are all that lie between
+// two; else none.
+func (s *sleeper) quiet() (lo, hi float64) {
+	if s.wakes == wakesOutside {
+		return s.lo, s.hi
+	}
+	return math.Inf(1), math.Inf(-1)
+}
+
 // with returns the sleepers with one more rule.
 func (s *sleepers) with(rs *ruleState) *sleepers {
 	if n := s.next[rs]; n != nil {
 		return n
 	}
 	n := &sleepers{rules: append(slices.Clone(s.rules), newSleeper(rs)), lateness: s.lateness, all: s.all | 1<<len(s.rules), next: map[*ruleState]*sleepers{}}
+	n.lo, n.hi = math.Inf(-1), math.Inf(1)
+	for i := range n.rules {
+		lo, hi := n.rules[i].quiet()
+		n.lo, n.hi = max(n.lo, lo), min(n.hi, hi)
+	}
 	if ms := rs.rule.Lateness.Milliseconds(); len(s.rules) == 0 || ms < n.lateness {
 		n.lateness = ms
 	}
@@ -369,7 +384,7 @@ func (e *Engine) sleep(in *instance) {
 // Where it says no, nothing has been done. bound is up to where the source had
 // settled before the batch.
 func (h *hot) passes(p point, bound int64, batch uint32) bool {
-	if h.marks != 0 || h.sleep == nil || p.t <= h.newest || h.newest == math.MinInt64 || !h.sleep.sleepOn(p, bound) {
+	if h.marks != 0 || h.sleep == nil || p.t <= h.newest || h.newest == math.MinInt64 || p.t <= bound-h.sleep.lateness || !h.sleep.sleepOn(p.v) {
 		return false
 	}
 	h.newest = p.t
@@ -377,23 +392,16 @@ func (h *hot) passes(p point, bound int64, batch uint32) bool {
 	return true
 }
 
-// sleepOn says whether a sample in order wakes nobody, as far as comparisons can tell.
-func (s *sleepers) sleepOn(p point, bound int64) bool {
-	if p.t <= bound-s.lateness {
-		return false
-	}
+// sleepOn says whether a sample in order wakes nobody for what it is, as far as
+// comparisons can tell.
+func (s *sleepers) sleepOn(v float64) bool { return v >= s.lo && v <= s.hi || s.noneWakes(v) }
+
+// noneWakes asks each of them. It is apart so that what is before it can be inlined.
+//
+//go:noinline
+func (s *sleepers) noneWakes(v float64) bool {
 	for i := range s.rules {
-		r := &s.rules[i]
-		switch r.wakes {
-		case wakesOutside:
-			if p.v < r.lo || p.v > r.hi {
-				return false
-			}
-		case wakesInside:
-			if p.v >= r.lo && p.v <= r.hi {
-				return false
-			}
-		default:
+		if r := &s.rules[i]; r.wakes == wakesProgram || r.breach(v, nil) {
 			return false
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"watchkeeper/internal/journal"
+	"watchkeeper/internal/property"
 	"watchkeeper/internal/sample"
 )
 
@@ -107,7 +108,7 @@ func TestSleepersSayTheSame(t *testing.T) {
 }
 
 func sleepersSayTheSame(t *testing.T, draw func(*rapid.T) scenario) {
-	rapid.Check(t, func(rt *rapid.T) {
+	property.Check(t, func(rt *rapid.T) {
 		s := draw(rt)
 		groups := parseOne(rt, s.rule)
 		ps := drawParcels(rt, s)
@@ -161,7 +162,7 @@ func journalLines(w *world) []string {
 
 // The settled log of sleepers is what the definition says, wherever the engine dies.
 func TestSleepersEqualDefinition(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
+	property.Check(t, func(rt *rapid.T) {
 		s := drawLeaf(rt)
 		if !strings.Contains(s.rule, "lateness: 30m") || strings.Contains(s.rule, "-a <=") || strings.Contains(s.rule, "bool") || strings.Contains(s.rule, "* 1") {
 			return // nothing comes late, in forms that the reference reads
@@ -249,7 +250,7 @@ func TestWhatIsFreshIsOfTheBatch(t *testing.T) {
 	for _, x := range []struct{ arrives, t int64 }{{900, 720}, {930, 780}, {990, 840}, {1080, 900}, {1140, 960}} {
 		b := batchOf("c", start+x.t*1000, "x")
 		b.Samples[0].V = 1
-		ps = append(ps, parcel{start + x.arrives*1000, b})
+		ps = append(ps, parcel{at: start + x.arrives*1000, batch: b})
 	}
 	_, live := settledLog(t, groups, ps, nil)
 	fired := false

@@ -34,6 +34,9 @@ func loadSpan(ctx context.Context, store storage.Queryable, s *span, in *instanc
 			from = min(from, to-(hi-lo+groupMemory)*r.Interval.Milliseconds())
 			newest = false
 		}
+		if far := to - (hi-lo+groupMemory)*r.Interval.Milliseconds(); in.rs.begins && mayEnd(j.series, far, to) {
+			from, newest = min(from, far), false
+		}
 		for _, ser := range j.series {
 			if newest { // of each slot the latest point counts, so those before the first slot's do not
 				if p, there := latest(ser.tail, from, firstSlot); there && (lo == hi || !isStale(p.v)) {
@@ -42,6 +45,9 @@ func loadSpan(ctx context.Context, store storage.Queryable, s *span, in *instanc
 				}
 			}
 			pts, err := pointsOf(ctx, store, ser, from, to)
+			if err == nil && in.rs.begins && ser.hasEnded() && ser.newest > firstSlot && !sampledBy(pts, firstSlot) {
+				pts, err = pointsOf(ctx, store, ser, min(from, firstSlot-in.rs.memory), to)
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -143,7 +149,7 @@ func (s *span) endedBefore(l *leaf, leafIndex, n int, k, back int64) (ended, kno
 		case len(s.in.rs.late) > 0 && !s.counts(leafIndex, n, p.t, k):
 		case isStale(p.v):
 			slot := r.checkOf(p.t + l.offset)
-			ended = ended || slot < k && ser.observed(r.timeOf(slot-1), r.timeOf(slot))
+			ended = ended || slot < k && ser.observed(s.in.rs, slot)
 		default:
 			marked := func(m endMark) bool { return m.t >= p.t && r.checkOf(m.t+l.offset) < k }
 			return ended || slices.ContainsFunc(ser.ends(), marked), true
@@ -214,7 +220,7 @@ func (s *span) endedNode(n *node, k int64, before bool) string {
 	switch n.kind {
 	case kindLeaf:
 		if before {
-			return s.overGroup(n.leaf, k)
+			return s.overLeaf(n.leaf, k)
 		}
 		return s.endedLeaf(n.leaf, k)
 	case kindNumber, kindTime:
@@ -237,12 +243,12 @@ func (s *span) endedNode(n *node, k int64, before bool) string {
 	return s.endedNode(n.r, k, before)
 }
 
-// begun says whether an operand of n has had a sample by check k.
+// begun says whether an operand of n has had a sample by check k and is not forgotten.
 func (s *span) begun(n *node, k int64) bool {
 	switch n.kind {
 	case kindLeaf:
 		hi := s.in.rs.rule.timeOf(k) - s.in.rs.rule.prog.leaves[n.leaf].offset
-		return slices.ContainsFunc(s.in.joins[n.leaf].series, func(ser *series) bool { return ser.first <= hi })
+		return slices.ContainsFunc(s.in.joins[n.leaf].series, func(ser *series) bool { return ser.first <= hi && ser.newest > hi-s.in.rs.memory })
 	case kindNumber, kindTime:
 		return false
 	case kindNeg:
@@ -286,7 +292,7 @@ func (s *span) endIn(l *leaf, leafIndex, n int, k int64) string {
 	if why := endWithin(ser, lo, hi, last, there); why != "" {
 		return why
 	}
-	if stale && p.t > lo && ser.observed(r.timeOf(k-1), r.timeOf(k)) {
+	if stale && p.t > lo && ser.observed(s.in.rs, k) {
 		return reasonStale
 	}
 	return ""
@@ -321,17 +327,20 @@ func (s *span) endedGroup(l *leaf, i int, k int64) string {
 	return why
 }
 
-// overGroup returns why all members of a group that count ended before the slot of
-// check k; a later one has begun none of them anew.
-func (s *span) overGroup(i int, k int64) string {
+// overLeaf returns why all series of a carrier that count ended before the slot of
+// check k; a later sample has begun none of them anew.
+func (s *span) overLeaf(i int, k int64) string {
 	l := s.in.rs.rule.prog.leaves[i]
+	if !l.carrier {
+		return ""
+	}
 	why := ""
 	for n := range s.in.joins[i].series {
 		ended, known := s.endedBefore(l, i, n, k, s.memory(l))
 		if known && !ended {
 			return ""
 		}
-		if ended {
+		if ended || !known && s.in.rs.begins && s.endedLongBefore(l, i, n, k) {
 			why = reasonOver
 		}
 	}
@@ -340,7 +349,7 @@ func (s *span) overGroup(i int, k int64) string {
 
 // memory is for how long, in ms, a member of a group counts that is silent.
 func (s *span) memory(l *leaf) int64 {
-	return max(groupMemory*s.in.rs.rule.Interval.Milliseconds(), l.lookback)
+	return max(min(groupMemory*s.in.rs.rule.Interval.Milliseconds(), s.in.rs.memory), l.lookback)
 }
 
 const (

@@ -1,35 +1,39 @@
 package ruleset
 
+import "math"
+
 // Where something is wrong it mostly stays wrong: the samples of an alert that
 // stands are breaches, one a check. Such a sample changes nothing but how long the
 // run is. It is counted in the instance, and nothing else of it or of the series is
 // looked at; catchUp writes down what was counted when something else happens.
 
 // alone is the only one that the samples of a series matter to as long as they come
-// in order: an instance whose alert stands, or an identity that dozes. It lies in one
-// of these. A sample looks at nothing else, one cache line and that of a row.
+// in order: an instance whose alert stands, or an identity that dozes. It lies at the
+// beginning of one of these. A sample of one that dozes looks at nothing else: what is
+// above in, one cache line, and that of a row.
 type alone struct {
-	in *instance // nil where it dozes
-
 	rs        *ruleState
-	head      int64 // newest check with a sample
-	judged    int64 // last check with a verdict, and
-	judgedOld int64 // the last of the batches before
-	batch     uint32
+	head      int64     // newest check with a sample
 	rows      []float64 // what the operands had at the newest checks, by check modulo dozeChecks and leaf
+	judged    int64     // last check with a verdict, and
+	judgedOld int64     // the last of the batches before
+	batch     uint32
+
+	in *instance // nil where it dozes
 }
 
-// only takes a sample where it matters to one alone and changes nothing that is to be
-// told. It says no to all else, and has done nothing then that is not done again.
+// only takes a sample in order where it matters to one alone and changes nothing that is
+// to be told. It says no to all else, and has done nothing then that is not done again.
 func (e *Engine) only(h *hot, p point) bool {
-	a := h.alone
 	switch {
-	case a == nil || p.t <= h.newest || h.has(markWaiting|markShared):
+	case h.alone == nil || p.t <= h.newest || h.newest == math.MinInt64:
 		return false
-	case a.in != nil:
-		return e.standsOn(h, a.in, p)
+	case h.marks == markFed: // nobody awake reads it
+		return e.dozesAlone(h, p)
+	case h.alone.in != nil && !h.has(markWaiting|markShared):
+		return e.standsOn(h, h.alone.in, p)
 	}
-	return e.dozesAlone(h, p)
+	return false
 }
 
 // stands takes a breach that leaves a firing alert as it is: the sample of its next

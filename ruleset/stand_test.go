@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"watchkeeper/internal/journal"
+	"watchkeeper/internal/property"
 	"watchkeeper/internal/sample"
 )
 
@@ -64,7 +65,7 @@ func drawStanding(t *rapid.T) scenario {
 // An engine that only counts the breaches of an alert that stands says what one says
 // that judges each of them, in both logs.
 func TestStandingAlertsSayTheSame(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
+	property.Check(t, func(rt *rapid.T) {
 		s := drawStanding(rt)
 		groups := parseOne(rt, s.rule)
 		ps := drawParcels(rt, s)

@@ -56,7 +56,7 @@ func (e *Engine) judgeTouched(ctx context.Context) error {
 	}
 	e.handOver(ctx, 1)
 	for _, rs := range e.rules {
-		if err := e.evaluateDue(ctx, rs); err != nil {
+		if err := e.evaluateOrWait(ctx, rs); err != nil {
 			return err
 		}
 	}
@@ -78,14 +78,22 @@ func (e *Engine) judgeTouched(ctx context.Context) error {
 	return nil
 }
 
-// finish judges an instance and settles what is final of it.
+// finish judges an instance and settles what is final of it. One whose samples cannot be
+// read is put aside.
 func (e *Engine) finish(ctx context.Context, in *instance) error {
+	if e.unevaluated(in.rs) {
+		in.queued = false
+		return nil
+	}
 	through, err := e.judge(ctx, in)
 	if err != nil {
-		return err
+		return e.putAside(ctx, in, err)
+	}
+	if err := e.settle(ctx, in, through); err != nil {
+		return e.putAside(ctx, in, err)
 	}
 	in.queued = false
-	e.settle(ctx, in, through)
+	e.setAside(in, false)
 	e.sleep(in)
 	return nil
 }
@@ -118,6 +126,7 @@ func (rs *ruleState) reached(now int64) bool {
 
 // forgetLate drops what came late for checks that nothing reads any more.
 func (rs *ruleState) forgetLate(before int64) {
+	rs.forgetLateUps(before)
 	if len(rs.late) < maxLateKept {
 		return
 	}
@@ -180,7 +189,7 @@ func (e *Engine) judgeDue(ctx context.Context, giving bool) error {
 			continue
 		}
 		in := rs.all[rs.looked]
-		if e.rebuild || !in.rests() || in.dirtyLo <= in.dirtyHi && in.dirtyLo <= rs.maxCheck {
+		if e.rebuild || in.aside || !in.rests() || in.dirtyLo <= in.dirtyHi && in.dirtyLo <= rs.maxCheck {
 			if err := e.finish(ctx, in); err != nil {
 				return err
 			}
@@ -190,7 +199,7 @@ func (e *Engine) judgeDue(ctx context.Context, giving bool) error {
 		if in.pos == rs.looked { // else it sleeps, and another one has its place
 			rs.looked++
 		}
-		if looks >= looksAtOnce && giving {
+		if looks >= e.looksAtOnce && giving {
 			looks = 0
 			e.giveWay()
 		}

@@ -18,11 +18,12 @@ import (
 
 // world is the stand-in for everything around the engine of a timeline.
 type world struct {
-	store   *Memory
-	records []journal.Record
-	entries []Entry
-	seen    map[string]bool // entries, by ID
-	noted   map[string]bool // what the journal has
+	store     *Memory
+	records   []journal.Record
+	entries   []Entry
+	seen      map[string]bool // entries, by ID
+	noted     map[string]bool // what the journal has
+	delivered map[string]bool // series
 }
 
 func (w *world) Record(_ context.Context, rs ...journal.Record) error {
@@ -78,12 +79,16 @@ func (w *world) accept(b sample.Batch, at int64) sample.Batch {
 		ref, isNew := w.store.Append(s.Labels, s.T, s.V)
 		if s.Ref = ref; isNew {
 			fresh = append(fresh, s)
+			w.delivered[s.Labels.String()] = true
 			record(who+s.Labels.String(), journal.Record{Kind: journal.KindSeries, Labels: s.Labels, T: s.T, Arrive: at})
 		}
 	}
 	b.Samples = fresh
 	ends := b.Ends[:0:0]
 	for _, end := range b.Ends {
+		if !w.delivered[end.Labels.String()] { // the store refuses it
+			continue
+		}
 		if record(fmt.Sprint(who, end.Labels, end.T), journal.Record{Kind: journal.KindEnd, Labels: end.Labels, T: end.T, Arrive: at, Reason: end.Reason}) {
 			ends = append(ends, end)
 			w.store.Append(end.Labels, end.T+1, math.Float64frombits(value.StaleNaN))
@@ -127,7 +132,7 @@ func (w *world) alerts() []OpenAlert {
 }
 
 func newWorld() *world {
-	return &world{store: NewMemory(), seen: map[string]bool{}, noted: map[string]bool{}}
+	return &world{store: NewMemory(), seen: map[string]bool{}, noted: map[string]bool{}, delivered: map[string]bool{}}
 }
 
 func (w *world) engine(groups []Group) (*Engine, error) {

@@ -76,6 +76,7 @@ func (v *verdictReader) open(ctx context.Context, q storage.Queryable, j Journal
 		return err
 	}
 	v.rs, v.e.wide = v.e.rules[0], true
+	v.rs.begins = v.rule.prog != nil && !v.rule.prog.plain
 	v.e.tick(now)
 	v.e.rebuild = true
 	v.e.taking = taking{at: math.MinInt64 / 2, bound: math.MinInt64 / 2}
@@ -83,6 +84,7 @@ func (v *verdictReader) open(ctx context.Context, q storage.Queryable, j Journal
 		return err
 	}
 	v.e.useSources(v.past)
+	v.e.recallLateUps(v.e.rules, v.past)
 	return nil
 }
 
@@ -93,11 +95,14 @@ func (v *verdictReader) read(ctx context.Context, m []*labels.Matcher) ([]Series
 			return nil, err
 		}
 	}
+	if err := v.e.recallOperands(ctx, v.e.rules, v.past, v.rule.timeOf(v.lo)-window, m...); err != nil {
+		return nil, err
+	}
 	for _, src := range v.e.sources {
 		if len(src.series) == 0 {
 			continue
 		}
-		if err := v.e.readUps(ctx, v.rule.timeOf(v.lo)-window-v.rule.Interval.Milliseconds(), src, v.rule); err != nil {
+		if err := v.e.readUps(ctx, v.rule.timeOf(v.lo)-window-v.rule.Interval.Milliseconds(), v.past, src, v.rule); err != nil {
 			return nil, err
 		}
 	}
@@ -137,13 +142,12 @@ func (v *verdictReader) series(ctx context.Context, in *instance) (SeriesVerdict
 	}
 	first := v.first(in)
 	sv := SeriesVerdicts{Identity: in.id, First: v.rule.timeOf(v.lo), Interval: v.rule.Interval, Verdicts: make([]Verdict, v.hi-v.lo+1), Ended: make([]bool, v.hi-v.lo+1)}
-	gone := false
+	gone := in.settled.gone
 	for k := min(first, in.first); k <= v.hi; k++ {
 		c := in.cell(k)
 		verdict := c.verdict()
+		gone = gone && !c.begins()
 		switch {
-		case verdict == VerdictBreach || verdict == VerdictGood:
-			gone = false
 		case gone:
 			verdict = VerdictOpen
 		case k < in.first:
@@ -180,7 +184,7 @@ func (v *verdictReader) before(in *instance, k int64) Verdict {
 	seen := true
 	for _, j := range in.joins {
 		for _, s := range j.series {
-			seen = seen && s.observed(v.rule.timeOf(k-1), v.rule.timeOf(k))
+			seen = seen && s.observed(v.rs, k)
 		}
 	}
 	if !seen {

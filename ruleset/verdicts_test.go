@@ -95,6 +95,34 @@ func TestVerdictsOfImportedHistory(t *testing.T) {
 	}
 }
 
+// An operand that fell silent before all that is read is asked whether its source looked,
+// until it has been silent for 48 h.
+func TestVerdictsAskSilentOperands(t *testing.T) {
+	w := newWorld()
+	at := func(h float64) int64 { return timelineStart.UnixMilli() + int64(h*3_600_000) }
+	give := func(metric string, from, to int, up bool) {
+		for h := from; h <= to; h++ {
+			b := batchOf(metric, at(float64(h)), "x")
+			b.Samples[0].V = 1
+			b.Source.Name = metric
+			w.accept(b, at(float64(h)))
+		}
+		for h := range 60 {
+			w.accept(sample.Batch{Source: sample.Source{Name: metric}, Ups: []sample.Up{{T: at(float64(h)), OK: up}}}, at(float64(h)))
+		}
+	}
+	give("a", 0, 44, true)
+	give("b", 0, 0, false)
+	rule := parseOne(t, "groups: [{name: g, interval: 1h, rules: [{alert: A, expr: a > 5 or b > 5, consecutive: 1, lateness: 1h}]}]")[0].Rules[0]
+	got, err := Verdicts(t.Context(), w.store, w, rule, time.UnixMilli(at(43)), time.UnixMilli(at(52)))
+	if err != nil || len(got) != 1 {
+		t.Fatalf("%v, %v", got, err)
+	}
+	if diff := cmp.Diff("uuuummmmm", letters(got[0].Verdicts)); diff != "" {
+		t.Errorf("from 44 h on (-want +got):\n%s", diff)
+	}
+}
+
 // A month of one-minute checks takes well under a second.
 func TestVerdictsOfAMonth(t *testing.T) {
 	m := NewMemory()

@@ -130,7 +130,7 @@ func (c Config) Validate() error {
 // Compute reads the store as it is at now. The groups are the rules in force,
 // overrides applied; applied is what override.Apply returned with them. The
 // journal tells which series ended; without one (nil) they are taken to be there.
-func Compute(ctx context.Context, cfg Config, q storage.Queryable, j ruleset.Journal, groups []ruleset.Group, applied []override.Applied, now time.Time) (*Report, error) {
+func Compute(ctx context.Context, cfg Config, q storage.Queryable, j ruleset.Journal, groups []ruleset.Group, applied []override.Applied, refused ruleset.Refuser, now time.Time) (*Report, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("coverage: %w", err)
 	}
@@ -139,6 +139,7 @@ func Compute(ctx context.Context, cfg Config, q storage.Queryable, j ruleset.Jou
 		return nil, fmt.Errorf("coverage: %w", err)
 	}
 	s := newScan(cfg, now, rules)
+	s.refused = refused
 	if err := s.run(ctx, q, j); err != nil {
 		return nil, fmt.Errorf("coverage: %w", err)
 	}
@@ -276,6 +277,10 @@ func (c *composer) status(res resource, row contract.Row, w *watch, at sight) (S
 	switch {
 	case tooFar && (fresh || c.now.UnixMilli()-at.last < 2*at.spacing):
 		return Sparse, fmt.Sprintf("a sample every %s; a run bridges %s", model.Duration(time.Duration(at.spacing)*time.Millisecond), model.Duration(bridged))
+	case fresh && at.limit != "" && at.refused < at.series:
+		return Hole, fmt.Sprintf("not judged: %s refused %d of %d series", at.limit, at.refused, at.series)
+	case fresh && at.limit != "":
+		return Hole, fmt.Sprintf("not judged: %s refused it", at.limit)
 	case fresh:
 		return Watched, ""
 	case at.last > 0:

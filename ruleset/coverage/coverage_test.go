@@ -73,7 +73,7 @@ func (s *store) live(v float64, kv ...string) { s.series(v, 30*time.Minute, 0, t
 
 func compute(t *testing.T, s *store, groups []ruleset.Group, applied []override.Applied) *Report {
 	t.Helper()
-	r, err := Compute(t.Context(), DefaultConfig(), s, s, groups, applied, now)
+	r, err := Compute(t.Context(), DefaultConfig(), s, s, groups, applied, nil, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,6 +284,36 @@ func TestEntitlements(t *testing.T) {
 		{"acme", UsageVantages, 2, 3, "a URL is watched from fewer places than the contract says"}, {"acme", UsagePorts, 1, 0, ""},
 	}, got); d != "" {
 		t.Error(d)
+	}
+}
+
+// What a limit keeps from being judged is a hole, in part too.
+func TestRefusedByALimitIsAHole(t *testing.T) {
+	s := newStore()
+	for _, i := range []string{"i-1", "i-2"} {
+		s.live(95, "__name__", "aliyun_ecs_cpu_utilization_percent", "product", "ecs", "instance", i)
+		for _, m := range []string{"/", "/data"} {
+			s.live(50, "__name__", "aliyun_ecs_disk_utilization_percent", "product", "ecs", "instance", i, "mountpoint", m)
+		}
+	}
+	r, err := Compute(t.Context(), DefaultConfig(), s, s, pack(t), nil, func(rule string, id labels.Labels) string {
+		if id.Get("instance") == "i-2" && (rule == "ecs-cpu" || rule == "ecs-disk" && id.Get("mountpoint") == "/data") && id.Get("__name__") == "" {
+			return "the limit of series per rule (3)"
+		}
+		return ""
+	}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for instance, want := range map[string][]string{
+		"i-1": {"ecs-cpu watched breach\n", "ecs-disk watched good\n"},
+		"i-2": {"ecs-cpu hole: not judged: the limit of series per rule (3) refused it\n", "ecs-disk hole: not judged: the limit of series per rule (3) refused 1 of 2 series\n"},
+	} {
+		for _, line := range want {
+			if got := lines(r, instance); !strings.Contains(got, line) {
+				t.Errorf("%s: no line %q in\n%s", instance, line, got)
+			}
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package coverage
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +26,7 @@ type watch struct {
 type selector struct {
 	metric   string
 	matchers []*labels.Matcher
+	own      string // id of the rule, where its alerts have the labels of the series
 	seen     map[resource]*sight
 }
 
@@ -37,6 +39,8 @@ type sight struct {
 	last    int64 // newest sample, Unix ms; 0 for none
 	spacing int64 // mean distance of the newest samples, ms; 0 when not known
 	series  int
+	refused int    // of them, that a limit keeps from being judged
+	limit   string // which one
 }
 
 // operand is what must be seen: a selector, all of its parts, or any of them.
@@ -60,6 +64,11 @@ func readRules(groups []ruleset.Group) ([]*watch, error) {
 			}
 			w := &watch{rule: r}
 			w.need = w.operand(e)
+			for _, s := range w.sels {
+				if keepsLabels(e) {
+					s.own = r.ID()
+				}
+			}
 			out = append(out, w)
 		}
 	}
@@ -126,11 +135,11 @@ func (o operand) seen(res resource) sight {
 			continue
 		}
 		at := p.seen(res)
-		series := max(out.series, at.series)
+		series, refused, limit := max(out.series, at.series), max(out.refused, at.refused), cmp.Or(out.limit, at.limit)
 		if first || (at.last > out.last) == o.any {
 			out = at
 		}
-		out.series, first = series, false
+		out.series, out.refused, out.limit, first = series, refused, limit, false
 	}
 	return out
 }
@@ -138,6 +147,25 @@ func (o operand) seen(res resource) sight {
 // empty says whether the operand reads nothing: a number.
 func (o operand) empty() bool {
 	return o.sel == nil && !slices.ContainsFunc(o.parts, func(p operand) bool { return !p.empty() })
+}
+
+// keepsLabels says whether what an expression yields has the labels of each series that
+// it reads: nothing is aggregated, and all labels match.
+func keepsLabels(e parser.Expr) bool {
+	keeps := true
+	parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
+		switch n := n.(type) {
+		case *parser.AggregateExpr:
+			keeps = false
+		case *parser.BinaryExpr:
+			m := n.VectorMatching
+			keeps = keeps && (m == nil || !m.On && len(m.MatchingLabels) == 0)
+		case *parser.Call:
+			keeps = keeps && !slices.Contains([]string{"label_replace", "label_join", "absent", "absent_over_time"}, n.Func.Name)
+		}
+		return nil
+	})
+	return keeps
 }
 
 // names lists the metrics that must be seen.

@@ -39,6 +39,7 @@ type scan struct {
 	selectors map[string][]*selector
 	products  map[string]string // metric -> product, where series do not carry it
 	ended     map[string]int64  // end marks by series
+	refused   ruleset.Refuser   // nil: no limit is full, or nobody knows
 
 	known    map[resource]bool
 	listed   map[resource]int64  // newest sample of a cloud's inventory
@@ -204,6 +205,9 @@ func (s *scan) take(name string, res resource, l labels.Labels, at reading) {
 	for _, sel := range s.selectors[name] {
 		if sel.matches(l) {
 			sel.add(res, at)
+			if s.refused != nil && sel.own != "" {
+				sel.note(res, s.refused(sel.own, l.DropReserved(func(n string) bool { return n == model.MetricNameLabel })))
+			}
 		}
 	}
 	s.describe(name, res, l, at)
@@ -218,6 +222,14 @@ func (s *selector) add(res resource, at reading) {
 	x.series++
 	if at.last > x.last {
 		x.last, x.spacing = at.last, at.spacing
+	}
+}
+
+// note counts a series of the resource that a limit keeps from being judged.
+func (s *selector) note(res resource, limit string) {
+	if limit != "" {
+		s.seen[res].refused++
+		s.seen[res].limit = limit
 	}
 }
 

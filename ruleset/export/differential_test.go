@@ -17,6 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"watchkeeper/internal/journal"
+	"watchkeeper/internal/property"
 	"watchkeeper/internal/sample"
 	"watchkeeper/ruleset"
 )
@@ -168,7 +169,7 @@ func (w *world) exported(t *rapid.T, after time.Duration) [][]string {
 // that arrive in time, wherever in the interval the other ruler evaluates.
 func TestFiresAtTheSameChecks(t *testing.T) {
 	fired := 0
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		w := drawWorld(t)
 		ours := w.run(t)
 		after := time.Duration(rapid.SampledFrom([]int{0, 1, 30_000, 59_998}).Draw(t, "evaluated after")) * time.Millisecond

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/prometheus/promql/parser"
 
+	"watchkeeper/internal/property"
 	"watchkeeper/ruleset"
 	"watchkeeper/ruleset/contract"
 )
@@ -277,7 +278,7 @@ func TestSetAlgebra(t *testing.T) {
 	passes := func(cs []comparison, v float64) bool {
 		return !slices.ContainsFunc(cs, func(c comparison) bool { return !compare(c.op, v, c.c) })
 	}
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		a, setA := draw(t, "a")
 		b, setB := draw(t, "b")
 		both, without := setA.intersect(setB), setA.complement()

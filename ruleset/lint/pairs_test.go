@@ -10,6 +10,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"watchkeeper/internal/property"
 	"watchkeeper/ruleset"
 )
 
@@ -90,7 +91,7 @@ func drawRules(t *rapid.T) string {
 }
 
 func TestPairsEqualPairwise(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		text := drawRules(t)
 		gs, err := ruleset.Parse("r.yml", []byte(text))
 		if err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"pgregory.net/rapid"
 
+	"watchkeeper/internal/property"
 	"watchkeeper/ruleset"
 	"watchkeeper/ruleset/contract"
 )
@@ -265,7 +266,7 @@ func TestSplitJudgesEverySeriesOnce(t *testing.T) {
 		}
 		return out
 	}
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		store := ruleset.NewMemory()
 		for _, metric := range []string{"m", "n"} {
 			for _, c := range []string{"a", "b"} {

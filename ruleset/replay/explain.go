@@ -30,6 +30,8 @@ type Question struct {
 	Checks int       // how many checks are shown; at least 1
 	Now    time.Time // engine time, as in Span
 	Begin  time.Time // as in Span
+	// Refused, unless nil, knows which identities a limit keeps from being judged.
+	Refused ruleset.Refuser
 }
 
 // Explanation tells the story of one alert, check by check.
@@ -43,9 +45,12 @@ type Explanation struct {
 	Consecutive int           `json:"consecutive"`
 	Missing     string        `json:"missing"`
 	MaxGap      int           `json:"max_gap"`
-	State       ruleset.State `json:"state"` // after the last check shown
-	Run         int           `json:"run"`
-	Checks      []Check       `json:"checks"`
+	// NotJudged says why the server does not judge the alert, which then is inactive. The
+	// checks tell what its samples say.
+	NotJudged string        `json:"not_judged,omitempty"`
+	State     ruleset.State `json:"state"` // after the last check shown
+	Run       int           `json:"run"`
+	Checks    []Check       `json:"checks"`
 }
 
 // Check is one check of an explanation.
@@ -63,7 +68,7 @@ type Check struct {
 type Sample struct {
 	Series  string    `json:"series"`
 	Time    time.Time `json:"time"`
-	Value   string    `json:"value"`
+	Value   Value     `json:"value"`
 	Arrived time.Time `json:"arrived,omitzero"` // where the journal has it: it came too late
 	TooLate bool      `json:"too_late,omitempty"`
 }
@@ -220,6 +225,9 @@ func explainAlert(ctx context.Context, r *ruleset.Rule, q queryable, past Past, 
 			c.Verdict, c.Why = ruleset.VerdictOpen.String(), f.step(ruleset.VerdictOpen)
 		default:
 			c.Why = f.step(v)
+			if v == ruleset.VerdictMissing && hasNaN(c.Samples) {
+				c.Why = "NaN is no value; " + c.Why
+			}
 			if sv.Ended[i] {
 				c.Why += "; " + f.end(view.reason(t))
 			}
@@ -230,6 +238,11 @@ func explainAlert(ctx context.Context, r *ruleset.Rule, q queryable, past Past, 
 		}
 	}
 	e.State, e.Run = f.state, f.run
+	if ask.Refused != nil && seenLately(r, sv, ask.Now) {
+		if limit := ask.Refused(e.Rule, e.Labels); limit != "" {
+			e.NotJudged, e.State, e.Run = limit+" refused it", ruleset.StateInactive, 0
+		}
+	}
 	return e, nil
 }
 
@@ -240,5 +253,19 @@ func inFlight(r *ruleset.Rule, v ruleset.Verdict, t, now int64) bool {
 
 // hasNaN says whether the check is missing for a NaN, which is known at once.
 func hasNaN(samples []Sample) bool {
-	return slices.ContainsFunc(samples, func(s Sample) bool { return s.Value == "NaN" })
+	return slices.ContainsFunc(samples, func(s Sample) bool { return s.Value.isNaN() })
+}
+
+// keptFor is for how long an identity without samples is kept, at the least: one that is
+// not judged after it may have been forgotten.
+const keptFor = 48 * time.Hour
+
+// seenLately says whether the alert had a sample so lately that it cannot be forgotten.
+func seenLately(r *ruleset.Rule, sv ruleset.SeriesVerdicts, now time.Time) bool {
+	for i := len(sv.Verdicts) - 1; i >= 0; i-- {
+		if v := sv.Verdicts[i]; v == ruleset.VerdictBreach || v == ruleset.VerdictGood {
+			return sv.First+int64(i)*r.Interval.Milliseconds() > now.Add(-keptFor).UnixMilli()
+		}
+	}
+	return false
 }

@@ -147,7 +147,7 @@ func inWords(err error) error {
 	case errors.As(err, &syntax) || errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("not JSON: %w; want one object a line", err)
 	case errors.As(err, &kind) && kind.Field == "":
-		return fmt.Errorf("JSON, but %s; want one object a line", kind.Value)
+		return fmt.Errorf("JSON %s; want one object a line", kind.Value)
 	case errors.As(err, &kind):
 		return fmt.Errorf("%s: must not be %s", kind.Field, kind.Value)
 	}

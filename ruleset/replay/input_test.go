@@ -30,7 +30,7 @@ func FuzzDecodeLine(f *testing.F) {
 		if err != nil || ev.kind != eventSample {
 			return
 		}
-		var v any = sampleValue(ev.v)
+		var v any = Value(ev.v).String()
 		if !math.IsNaN(ev.v) && !math.IsInf(ev.v, 0) {
 			v = ev.v
 		}

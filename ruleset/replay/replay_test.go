@@ -109,7 +109,7 @@ func TestBadInput(t *testing.T) {
 	}
 	bad("\n{", "line 2: not JSON: unexpected EOF")
 	bad("hello", "line 1: not JSON: ")
-	bad("[1]", "line 1: JSON, but array; want one object a line")
+	bad("[1]", "line 1: JSON array; want one object a line")
 	bad(`{"time": "2026-03-01T10:00:00Z", "value": 1, "labels": [1]}`, "line 1: labels: must not be array")
 	bad(`{"time":"2026-01-01T00:00:00Z","value":1,"labels":{"i":"x"}}`, "line 1: labels: need __name__")
 	bad(`{"time":"2026-01-01T00:00:00Z","labels":{"__name__":"a"}}`, "line 1: value: missing")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -99,7 +100,7 @@ func runWorld(t testing.TB, seed uint64, dir string, groups []ruleset.Group) (l 
 	if err != nil {
 		t.Fatal(err)
 	}
-	rnd := rand.New(rand.NewPCG(seed, 1))
+	rnd, lateUps := rand.New(rand.NewPCG(seed, 1)), rand.New(rand.NewPCG(seed, 2))
 	arrivals := map[int][]sample.Batch{} // by minute
 	for host := range 4 {
 		src := sample.Source{Customer: "acme", Name: fmt.Sprintf("host/%d", host)}
@@ -115,7 +116,11 @@ func runWorld(t testing.TB, seed uint64, dir string, groups []ruleset.Group) (l 
 			b := sample.Batch{Source: src}
 			t0 := worldStart.Add(at).UnixMilli()
 			if rnd.IntN(12) > 0 { // it looked; what it saw may come later
-				arrivals[m] = append(arrivals[m], sample.Batch{Source: src, Watermark: sample.Current, Ups: []sample.Up{{T: t0, OK: true}}})
+				delay := 0
+				if host == 3 && lateUps.IntN(3) == 0 {
+					delay = 8 + lateUps.IntN(30) // after checks settled, for some rules or for all
+				}
+				arrivals[m+delay] = append(arrivals[m+delay], sample.Batch{Source: src, Watermark: sample.Current, Ups: []sample.Up{{T: t0, OK: true}}})
 			}
 			if rnd.IntN(8) > 0 && !(host == 1 && m > 60 && m < 72) {
 				b.Samples = append(b.Samples, sample.Sample{Labels: cpu, T: t0, V: level})
@@ -304,13 +309,35 @@ func TestExplain(t *testing.T) {
 	at := func(d time.Duration) time.Time { return worldStart.Add(d) }
 	want := []replay.Check{
 		{Check: at(3 * time.Minute), Verdict: "missing", Run: 2, State: ruleset.StatePending, Settled: true, Why: "missing: the run of 2 waits, gap 1 of 2",
-			Samples: []replay.Sample{{Series: cpu.String(), Time: at(3 * time.Minute), Value: "50", Arrived: at(16*time.Minute + time.Second), TooLate: true}}},
+			Samples: []replay.Sample{{Series: cpu.String(), Time: at(3 * time.Minute), Value: 50, Arrived: at(16*time.Minute + time.Second), TooLate: true}}},
 		{Check: at(4 * time.Minute), Verdict: "breach", Run: 3, State: ruleset.StateFiring, Settled: true, Why: "breach 3 of 3: fires",
-			Samples: []replay.Sample{{Series: cpu.String(), Time: at(4 * time.Minute), Value: "95"}}},
+			Samples: []replay.Sample{{Series: cpu.String(), Time: at(4 * time.Minute), Value: 95}}},
 		{Check: at(5 * time.Minute), Verdict: "missing", Run: 3, State: ruleset.StateFiring, Settled: true, Why: "missing 1 of 5: absence never resolves", Samples: []replay.Sample{}},
 	}
 	if d := cmp.Diff(want, es[0].Checks); len(es) != 1 || d != "" {
 		t.Errorf("%d explanations; checks differ (-want +got):\n%s", len(es), d)
+	}
+	// What a limit refuses does not fire, whatever its samples say; what fell silent long
+	// ago may only be forgotten.
+	for _, c := range []struct {
+		now   time.Duration
+		want  string
+		state ruleset.State
+	}{
+		{6 * time.Minute, "the limit (1) refused it", ruleset.StateInactive}, {72 * time.Hour, "", ruleset.StateFiring},
+	} {
+		es, err := replay.Explain(t.Context(), groups, l.store, l.store.Journal(), replay.Question{
+			Alert: "CPUHigh", At: worldStart.Add(5 * time.Minute), Checks: 3, Now: worldStart.Add(c.now), Begin: worldStart,
+			Refused: func(rule string, id labels.Labels) string {
+				if rule != "g/CPUHigh" || id.Get("instance") != "web-1" {
+					return ""
+				}
+				return "the limit (1)"
+			},
+		})
+		if err != nil || len(es) != 1 || es[0].NotJudged != c.want || es[0].State != c.state {
+			t.Errorf("after %s: %+v, %v", c.now, es, err)
+		}
 	}
 	for alert, want := range map[string]error{
 		"Nothing":                     replay.ErrNoAlert,
@@ -322,6 +349,24 @@ func TestExplain(t *testing.T) {
 		_, err := replay.Explain(t.Context(), groups, l.store, nil, replay.Question{Alert: alert, Checks: 1, Now: now, Begin: worldStart})
 		if !errors.Is(err, want) {
 			t.Errorf("%s: error %v, want %v", alert, err, want)
+		}
+	}
+}
+
+// A check that is missing for a NaN says so, whatever the rule makes of missing.
+func TestExplainNaN(t *testing.T) {
+	for setting, want := range map[string]string{
+		"hold": "NaN is no value; missing: changes nothing", "breach": "NaN is no value; missing counts as a breach 1 of 3: not yet",
+	} {
+		store := ruleset.NewMemory()
+		cpu := labels.FromStrings("__name__", "cpu", "instance", "web-1")
+		store.Append(cpu, worldStart.UnixMilli(), 50)
+		store.Append(cpu, worldStart.Add(time.Minute).UnixMilli(), math.NaN())
+		groups := parseRules(t, `groups: [{name: g, interval: 1m, rules: [{alert: A, expr: cpu >= 90, consecutive: 3, missing: `+setting+`}]}]`)
+		now := worldStart.Add(time.Minute)
+		es, err := replay.Explain(t.Context(), groups, store, nil, replay.Question{Alert: "A", Checks: 1, Now: now, Begin: worldStart})
+		if err != nil || len(es) != 1 || len(es[0].Checks) != 1 || es[0].Checks[0].Why != want {
+			t.Errorf("missing: %s: %+v, %v", setting, es, err)
 		}
 	}
 }

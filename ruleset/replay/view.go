@@ -10,7 +10,6 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"watchkeeper/internal/journal"
@@ -100,13 +99,13 @@ func (v *view) samples(ctx context.Context, t int64) ([]Sample, error) {
 			if !v.mine(l) {
 				return
 			}
-			s := Sample{Series: l.String(), Time: time.UnixMilli(at).UTC(), Value: sampleValue(val)}
+			s := Sample{Series: l.String(), Time: time.UnixMilli(at).UTC(), Value: Value(val)}
 			for _, rec := range v.late {
 				if rec.T == at && labels.Equal(rec.Labels, l) {
 					s.Arrived, s.TooLate = time.UnixMilli(rec.Arrive).UTC(), v.tooLate(rec, t)
 				}
 			}
-			if !slices.Contains(out, s) {
+			if !slices.ContainsFunc(out, s.same) {
 				out = append(out, s)
 			}
 		})
@@ -123,13 +122,6 @@ func (v *view) tooLate(rec journal.Record, t int64) bool {
 	i := strings.LastIndexByte(rec.Reason, ' ')
 	through, err := strconv.ParseInt(rec.Reason[i+1:], 10, 64)
 	return err == nil && t <= through
-}
-
-func sampleValue(v float64) string {
-	if value.IsStaleNaN(v) {
-		return "stale"
-	}
-	return formatValue(v)
 }
 
 // reason is why the series ended at or shortly before the check at t.

@@ -26,14 +26,15 @@ func durationOf(d time.Duration) model.Duration { return model.Duration(d) }
 // world stands in for everything around the engine of a replay: store, journal,
 // log and incident store.
 type world struct {
-	store   *ruleset.Memory
-	records []journal.Record
-	noted   map[string]bool // keys of the records that stand there once
-	out     lineWriter
-	seen    map[string]bool // IDs of the entries taken
-	settled []ruleset.Entry
-	open    []ruleset.OpenAlert
-	last    map[string]int // of an alert in open
+	store     *ruleset.Memory
+	records   []journal.Record
+	noted     map[string]bool // keys of the records that stand there once
+	delivered map[string]bool // series
+	out       lineWriter
+	seen      map[string]bool // IDs of the entries taken
+	settled   []ruleset.Entry
+	open      []ruleset.OpenAlert
+	last      map[string]int // of an alert in open
 
 	logs     Logs   // that are written
 	customer string // whose entries are written; empty: everybody's
@@ -42,7 +43,7 @@ type world struct {
 func newWorld(w io.Writer, logs Logs, customer string) *world {
 	return &world{
 		store: ruleset.NewMemory(), logs: logs, customer: customer, out: lineWriter{out: bufio.NewWriter(w)},
-		noted: map[string]bool{}, seen: map[string]bool{}, last: map[string]int{},
+		noted: map[string]bool{}, delivered: map[string]bool{}, seen: map[string]bool{}, last: map[string]int{},
 	}
 }
 
@@ -138,16 +139,24 @@ func (w *world) accept(b sample.Batch, at int64) (accepted sample.Batch, refused
 		switch {
 		case isNew:
 			fresh = append(fresh, s)
+			w.delivered[s.Labels.String()] = true
 			w.journalOnce(b.Source, journal.Record{Kind: journal.KindSeries, Labels: s.Labels, T: s.T, Arrive: at}, s.Labels.String())
 		case !w.holds(s):
 			refused++
 		}
 	}
 	b.Samples = fresh
+	ends := b.Ends[:0:0]
 	for _, end := range b.Ends {
+		if !w.delivered[end.Labels.String()] { // the store refuses it
+			refused++
+			continue
+		}
+		ends = append(ends, end)
 		w.journalOnce(b.Source, journal.Record{Kind: journal.KindEnd, Labels: end.Labels, T: end.T, Arrive: at, Reason: end.Reason}, fmt.Sprint(end.Labels, end.T))
 		w.store.Append(end.Labels, end.T+1, math.Float64frombits(value.StaleNaN))
 	}
+	b.Ends = ends
 	w.acceptFacts(b, at)
 	return b, refused
 }

@@ -9,44 +9,20 @@ import (
 	"strings"
 	"testing"
 
-	"go.yaml.in/yaml/v3"
-
 	"watchkeeper/ruleset"
 	"watchkeeper/ruleset/contract"
 )
 
-// rules returns a rule file for each row, with the row's shipped rule alone:
-// es-yellow and es-red would otherwise both speak about one series.
+// rules returns a rule file for each row, with the row's rule alone.
 func rules(t *testing.T, literal ...string) map[string]string {
 	t.Helper()
-	files, err := contract.Pack(literal...)
+	files, err := contract.RowFiles(literal...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	out := map[string]string{}
-	for _, f := range files {
-		var doc struct {
-			Groups []struct {
-				Name     string           `yaml:"name"`
-				Interval string           `yaml:"interval"`
-				Rules    []map[string]any `yaml:"rules"`
-			} `yaml:"groups"`
-		}
-		if err := yaml.Unmarshal(f.Data, &doc); err != nil {
-			t.Fatalf("%s: %v", f.Name, err)
-		}
-		for _, g := range doc.Groups {
-			for _, r := range g.Rules {
-				one := map[string]any{"groups": []any{map[string]any{
-					"name": g.Name, "interval": g.Interval, "rules": []any{r},
-				}}}
-				text, err := yaml.Marshal(one)
-				if err != nil {
-					t.Fatal(err)
-				}
-				out[r["contract"].(map[string]any)["row"].(string)] = string(text)
-			}
-		}
+	for row, text := range files {
+		out[row] = string(text)
 	}
 	return out
 }
@@ -83,9 +59,8 @@ func TestEachRowFiresAndJustDoesNot(t *testing.T) {
 }
 
 // The pack, as shipped and with all literal texts restored, is what the engine
-// reads, and next to all of it streams.
+// reads, and all of it streams.
 func TestEngineReadsThePack(t *testing.T) {
-	evaluated := map[string]bool{"nginx-restarted": true, "php-max-children": true} // functions over ranges
 	for _, literal := range [][]string{nil, {contract.AllRows}} {
 		files, err := contract.Pack(literal...)
 		if err != nil {
@@ -105,7 +80,7 @@ func TestEngineReadsThePack(t *testing.T) {
 						t.Errorf("%s: %v", r.ID(), r.Warnings)
 					}
 					mode, why := r.Mode()
-					if mode != ruleset.ModeStreaming && (literal != nil || !evaluated[r.ID()]) {
+					if mode != ruleset.ModeStreaming {
 						t.Errorf("%s: %s, %s", r.ID(), mode, why)
 					}
 				}

@@ -1,0 +1,222 @@
+package ruleset
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"watchkeeper/internal/journal"
+	"watchkeeper/internal/sample"
+)
+
+// An up-sample that comes after the check in whose slot it lies has settled is kept from the
+// checks that have, as a late sample is. The store does not know when it came, so the journal
+// does, for a start and a replay.
+
+// upKey is an up-sample.
+type upKey struct {
+	src *source
+	t   int64
+}
+
+// lateUp keeps an up-sample of the batch from what had settled before of its source's
+// series, whatever else an identity waits for. It says whether there was anything.
+func (e *Engine) lateUp(src *source, u sample.Up) (late bool) {
+	if u.T > e.taking.at-e.leastLateness {
+		return false
+	}
+	for _, rs := range e.rules {
+		r := rs.rule
+		if r.checkOf(u.T) > r.lastCheck(e.taking.at-r.Lateness.Milliseconds()) {
+			continue
+		}
+		bound, reads := e.boundFor(rs, src)
+		through := r.lastCheck(bound - r.Lateness.Milliseconds())
+		if !reads || r.checkOf(u.T) > through {
+			continue
+		}
+		late = true
+		if !e.mayList(src.id.Customer) {
+			continue
+		}
+		rs.lateUps[upKey{src, u.T}] = through
+		v := 0.0
+		if u.OK {
+			v = 1
+		}
+		e.record(journal.Record{
+			Kind: journal.KindLate, Customer: src.id.Customer, Source: src.id.Name,
+			T: u.T, V: v, Arrive: e.now, Reason: lateReason(r, through),
+		})
+	}
+	return late
+}
+
+// boundFor is the event time up to which all series of the batch's source that a rule reads
+// had settled before the batch; reads is false where it reads none.
+func (e *Engine) boundFor(rs *ruleState, src *source) (bound int64, reads bool) {
+	if e.taking.bounds == nil {
+		e.taking.bounds = map[*ruleState]int64{}
+		for _, ser := range src.series {
+			of := ser.bound(e.takingBound)
+			add := func(rs *ruleState) {
+				if b, there := e.taking.bounds[rs]; !there || of < b {
+					e.taking.bounds[rs] = of
+				}
+			}
+			for _, f := range ser.feeds {
+				add(f.rs)
+			}
+			for _, f := range ser.evals {
+				add(f.rs)
+			}
+			if ser.sleep == nil {
+				continue
+			}
+			for _, s := range ser.sleep.rules {
+				add(s.rs)
+			}
+		}
+	}
+	bound, reads = e.taking.bounds[rs]
+	return bound, reads
+}
+
+// cameLate says whether check k had settled when an up-sample came.
+func (rs *ruleState) cameLate(src *source, t, k int64) bool {
+	if len(rs.lateUps) == 0 {
+		return false
+	}
+	through, late := rs.lateUps[upKey{src, t}]
+	return late && k <= through
+}
+
+// firstUpFor is the source's first up-sample as far as check k of a rule knows; 0 where it
+// knows of none.
+func (s *source) firstUpFor(rs *ruleState, k int64) int64 {
+	first := s.firstUp
+	for i := 0; first != 0 && rs.cameLate(s, first, k); i++ {
+		if i == len(s.nextUps) {
+			return 0
+		}
+		first = s.nextUps[i]
+	}
+	return first
+}
+
+// observed says whether the source looked in the slot of check k. A source that had sent no
+// up-sample by then cannot tell; it counts as looking.
+func (s *source) observed(rs *ruleState, k int64) bool {
+	lo, hi := rs.rule.timeOf(k-1), rs.rule.timeOf(k)
+	if first := s.firstUpFor(rs, k); first == 0 || first > hi {
+		return true
+	}
+	i, _ := slices.BinarySearch(s.ups, lo+1)
+	for ; i < len(s.ups) && s.ups[i] <= hi; i++ {
+		if !rs.cameLate(s, s.ups[i], k) {
+			return true
+		}
+	}
+	return false
+}
+
+// isNews says whether an up-sample says anything that is not known.
+func (s *source) isNews(u sample.Up) bool {
+	switch {
+	case s.firstUp == 0 || u.T < s.firstUp || s.awaitsFirst(u.T):
+		return true
+	case !u.OK:
+		return false
+	}
+	_, known := slices.BinarySearch(s.ups, u.T)
+	return !known
+}
+
+// awaitsFirst says whether an up-sample at t is the first for checks that all before it
+// came too late for.
+func (s *source) awaitsFirst(t int64) bool {
+	n := len(s.nextUps)
+	return s.firstLate && (n == 0 && t > s.firstUp || n > 0 && t > s.nextUps[n-1])
+}
+
+// noteFirst keeps an up-sample that is the first for some check; late says that it came too
+// late for others.
+func (s *source) noteFirst(t int64, late bool) {
+	switch {
+	case s.awaitsFirst(t):
+		s.nextUps, s.firstLate = append(s.nextUps, t), late
+		return
+	case !late:
+		s.nextUps, s.firstLate = nil, false
+	case s.firstUp == 0:
+		s.firstLate = true
+	default:
+		s.nextUps = slices.Insert(s.nextUps, 0, s.firstUp)
+	}
+	s.firstUp = t
+}
+
+// forgetLateUps drops what came late for checks that nothing reads any more.
+func (rs *ruleState) forgetLateUps(before int64) {
+	if len(rs.lateUps) < maxLateKept {
+		return
+	}
+	for key := range rs.lateUps {
+		if key.t < before {
+			delete(rs.lateUps, key)
+		}
+	}
+}
+
+// lateThrough reads from the record of something late which rule had settled, and up to when.
+func lateThrough(r journal.Record) (rule string, ms int64, ok bool) {
+	rule, through, ok := strings.Cut(r.Reason, lateWords)
+	ms, err := strconv.ParseInt(through, 10, 64)
+	return rule, ms, ok && err == nil
+}
+
+func (p *past) noteLateUp(r journal.Record) {
+	id := sample.Source{Customer: r.Customer, Name: r.Source}
+	if p.lateUps[id] == nil {
+		p.lateUps[id] = map[int64][]journal.Record{}
+	}
+	p.lateUps[id][r.T] = append(p.lateUps[id][r.T], r)
+}
+
+// isLateUp says whether an up-sample came too late for some check.
+func (p *past) isLateUp(src *source, t int64) bool { return len(p.lateUps[src.id][t]) > 0 }
+
+// eachLate calls fn for the record of everything that came late.
+func (p *past) eachLate(fn func(journal.Record)) {
+	for _, list := range p.late {
+		for _, r := range list {
+			fn(r)
+		}
+	}
+	for _, byTime := range p.lateUps {
+		for _, list := range byTime {
+			for _, r := range list {
+				fn(r)
+			}
+		}
+	}
+}
+
+// recallLateUps keeps up-samples out of the checks that had settled when they came.
+func (e *Engine) recallLateUps(states []*ruleState, p *past) {
+	byID := make(map[string]*ruleState, len(states))
+	for _, rs := range states {
+		byID[rs.rule.ID()] = rs
+	}
+	for id, byTime := range p.lateUps {
+		src := e.source(id)
+		for t, records := range byTime {
+			for _, r := range records {
+				rule, ms, ok := lateThrough(r)
+				if rs := byID[rule]; ok && rs != nil {
+					rs.lateUps[upKey{src, t}] = rs.rule.lastCheck(ms)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,75 @@
+package ruleset
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"watchkeeper/internal/sample"
+)
+
+// A start does not know the beginning of a run that crosses the beginning of what it
+// reads: it logs nothing of it, instead of another alert than there was.
+func TestRunAcrossTheBeginningOfTheWindow(t *testing.T) {
+	groups, err := Parse("edge.yml", []byte("groups: [{name: g, interval: 1m, rules: [{alert: High, expr: a > 5, consecutive: 3, lateness: 0s}]}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld()
+	e, err := w.engine(groups)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := timelineStart
+	at := func(m int) time.Time { return start.Add(time.Duration(m) * time.Minute) }
+	deliver := func(e *Engine, m int) {
+		v := 1.0
+		if m >= 10 && m < 50 || m >= 1500 && m < 1510 {
+			v = 9
+		}
+		b := sample.Batch{Source: sample.Source{Name: "src"}, Watermark: sample.Current, Ups: []sample.Up{{T: at(m).UnixMilli() - 1000, OK: true}},
+			Samples: []sample.Sample{{Labels: labels.FromStrings(model.MetricNameLabel, "a", "i", "x"), T: at(m).UnixMilli() - 1000, V: v}}}
+		if err := e.Ingest(context.Background(), w.accept(b, at(m).UnixMilli()), at(m)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const last = 26*60 + 30 // the alert has begun before the window, and is over in it
+	for m := 1; m <= last; m++ {
+		deliver(e, m)
+	}
+	before := len(w.entries)
+	var settled int
+	for _, en := range w.entries {
+		if en.Log == LogSettled {
+			settled++
+		}
+	}
+	if settled != 6 {
+		t.Fatalf("%d settled entries, want pending, firing and resolved of two alerts", settled)
+	}
+	if e, err = w.engine(groups); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Recover(context.Background(), at(last), w.alerts()); err != nil {
+		t.Fatal(err)
+	}
+	deliver(e, last+1)
+	for _, en := range w.entries[before:] {
+		t.Errorf("after the start: %s %s at check %s: %s to %s", en.Log, en.Identity, time.UnixMilli(en.Check).Sub(start), en.From, en.To)
+	}
+	// What lies well behind the beginning is logged again by a start that finds it missing.
+	lost := newWorld()
+	lost.store, lost.records = w.store, w.records
+	if e, err = lost.engine(groups); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Recover(context.Background(), at(last+1), w.alerts()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(lost.entries); n != 3 {
+		t.Errorf("%d entries told again, want those of the second alert: %v", n, lost.entries)
+	}
+}
