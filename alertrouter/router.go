@@ -153,6 +153,25 @@ func (r *Router) Handle(ctx context.Context, now time.Time, events []Event) erro
 	return nil
 }
 
+// Relabel gives the open incidents the labels that their alerts have today: what a
+// change of the rules made of them. Another severity is told. Called again it changes
+// nothing; on an error nothing was written.
+func (r *Router) Relabel(ctx context.Context, now time.Time, wording incident.Wording) error {
+	r.mtx.RLock()
+	changes, err := r.store.Relabel(ctx, now, wording, r.routes.Load().plan)
+	r.mtx.RUnlock()
+	if err != nil {
+		return fmt.Errorf("alertrouter: %w", err)
+	}
+	for n := range changes {
+		r.note(&changes[n])
+	}
+	if len(changes) > 0 {
+		r.kick()
+	}
+	return nil
+}
+
 // note logs and counts a change that is durable.
 func (r *Router) note(c *incident.Change) {
 	inc := &c.Incident

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
 )
 
 // Target is one alert group through which an incident is told.
@@ -163,8 +165,13 @@ func (a *applier) regrade(inc *Incident, t Transition) error {
 	if err := a.update(inc); err != nil {
 		return err
 	}
-	t.Reason = fmt.Sprintf("%s instead of %s", cmp.Or(inc.Severity, "none"), cmp.Or(was, "none"))
+	t.Reason = instead(inc.Severity, was)
 	return a.record(inc, t, EntrySeverity)
+}
+
+// instead says what took a severity's place.
+func instead(severity, was string) string {
+	return fmt.Sprintf("%s instead of %s", cmp.Or(severity, "none"), cmp.Or(was, "none"))
 }
 
 func (a *applier) open(t Transition) error {
@@ -202,6 +209,7 @@ func (a *applier) refresh(inc *Incident, t Transition) error {
 }
 
 func (a *applier) change(inc *Incident, t Transition, typ EntryType) error {
+	was := inc.Labels
 	inc.take(t, a.now)
 	if !t.State.Open() {
 		inc.ResolvedAt, inc.ClosedAt = t.Check.UTC(), a.now.UTC()
@@ -209,11 +217,15 @@ func (a *applier) change(inc *Incident, t Transition, typ EntryType) error {
 	if err := a.update(inc); err != nil {
 		return err
 	}
-	return a.record(inc, t, typ)
+	if err := a.record(inc, t, typ); err != nil || labels.Equal(was, inc.Labels) {
+		return err
+	}
+	return a.relabelled(inc, t, was)
 }
 
 // take copies what a transition says about the alert as it is now. What the
-// transition leaves out stays as it was.
+// transition leaves out stays as it was, and so do the labels of an alert that does
+// not fire: they are what its receivers know it by.
 func (i *Incident) take(t Transition, now time.Time) {
 	i.State, i.Reason, i.Run = t.State, t.Reason, t.Run
 	i.LastCheck, i.Expires, i.UpdatedAt = t.Check.UTC(), t.Expires.UTC(), now.UTC()
@@ -222,9 +234,9 @@ func (i *Incident) take(t Transition, now time.Time) {
 	}
 	if t.State == Firing || i.ID == 0 {
 		i.Value = Float(t.Value)
-	}
-	if !t.Labels.IsEmpty() {
-		i.Labels, i.Severity = t.Labels, t.Labels.Get("severity")
+		if !t.Labels.IsEmpty() {
+			i.Labels, i.Severity = t.Labels, t.Labels.Get("severity")
+		}
 	}
 	if !t.Annotations.IsEmpty() {
 		i.Annotations = t.Annotations

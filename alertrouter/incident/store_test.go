@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/prometheus/model/labels"
 	"pgregory.net/rapid"
+
+	"watchkeeper/internal/property"
 )
 
 var t0 = time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
@@ -304,7 +306,7 @@ func TestInvariants(t *testing.T) {
 	}
 	defer s.Close()
 	n := 0
-	rapid.Check(t, func(rt *rapid.T) {
+	property.Check(t, func(rt *rapid.T) {
 		n++
 		customer := fmt.Sprint("customer ", n) // a world of its own
 		var all []Transition

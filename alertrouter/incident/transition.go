@@ -60,6 +60,9 @@ type Transition struct {
 	Samples         []Sample  // the samples that made the alert, oldest first
 	Source          string    // who delivers the alert's series; silent sources are told once per source
 	GeneratorURL    string    // link to the alert's origin; may be empty
+	// Occasion tells transitions of one check and state apart that a change of the rules
+	// called for: an alert may close and open anew without a check in between. Zero: none.
+	Occasion time.Time
 	// Expires is set for alerts that outside systems push again and again: an
 	// alert that is not pushed anew by then goes to no-data. Such an alert is
 	// told apart from its repetitions by the incident's state, not by Check.
@@ -136,6 +139,9 @@ func (t Transition) dedupKey() string {
 	}
 	h := newKeyHash()
 	h.add(t.Key(), strconv.FormatInt(t.Check.UnixMilli(), 10), string(t.State), strconv.FormatBool(t.Reason == ReasonAmended))
+	if !t.Occasion.IsZero() {
+		h.add(strconv.FormatInt(t.Occasion.UnixMilli(), 10))
+	}
 	return h.sum()
 }
 

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -27,6 +28,7 @@ import (
 	"watchkeeper/exporters/aliyun"
 	"watchkeeper/exporters/heartbeat"
 	"watchkeeper/exporters/scrape"
+	"watchkeeper/internal/alarm"
 	"watchkeeper/internal/api"
 	"watchkeeper/internal/config"
 	"watchkeeper/internal/datadir"
@@ -88,6 +90,8 @@ type App struct {
 
 	removal removal // what the configuration at the start asks for
 
+	relabelDue atomic.Bool // the open incidents may have other labels than the rules give
+
 	mu       sync.Mutex
 	cfg      *config.Config
 	loaded   *loadedRules
@@ -115,6 +119,7 @@ func New(cfg *config.Config, opts Options) (a *App, err error) {
 			err = errors.Join(err, a.Close())
 		}
 	}()
+	a.relabelDue.Store(true)
 	a.heartbeats = heartbeat.NewRegistry(filepath.Join(cfg.DataDir, stateFolder))
 	a.declareHeartbeats(cfg)
 	w, err := a.build(cfg)
@@ -240,7 +245,7 @@ func (a *App) buildServers(cfg *config.Config) error {
 		LookbackDelta: lookbackDelta, ListenAddress: a.apiListener.Addr().String(),
 		Version: a.version, Started: a.started,
 		Rules: rulesView{a}, Customers: a.knows, Metadata: metadataView{a}, Incidents: a.router.Incidents(), Acknowledge: a.acknowledge,
-		Sources: func() any { return a.pipeline.Sources() }, Scraped: a.scrapes, Collectors: a.collectors, Report: a.report, RuleTools: NewRuleTools(a.store, a.rules, a.plainRules, a.now), Coverage: a.coverage(),
+		Sources: func() any { return a.pipeline.Sources() }, Scraped: a.scrapes, Collectors: a.collectors, Report: a.report, RuleTools: NewRuleTools(a.store, a.rules, a.plainRules, a.engine, a.now), Coverage: a.coverage(),
 		Write: a.write.HTTP(a.sender), Alertmanager: a.fromKnown(am), OutsideAlertmanagers: a.plain, Metrics: a.writeMetrics, Ready: a.readiness, Reload: a.Reload,
 	}, a.set, a.log)
 	a.http = &http.Server{
@@ -325,8 +330,8 @@ func knownAlerts(ctx context.Context, store *incident.Store, since time.Time) ([
 	}
 	var out []ruleset.OpenAlert
 	for _, i := range append(open, closed...) {
-		if !i.Expires.IsZero() || i.Alert == incident.SourceSilent {
-			continue // pushed from outside, or the router's own: not judged here
+		if !judgedHere(&i) {
+			continue
 		}
 		out = append(out, ruleset.OpenAlert{
 			RuleID: i.RuleID, Identity: i.Identity, State: ruleset.State(i.State),
@@ -339,25 +344,26 @@ func knownAlerts(ctx context.Context, store *incident.Store, since time.Time) ([
 // keepTime moves engine time when no batch does: on the second, where the checks
 // stand.
 func (a *App) keepTime(ctx context.Context) error {
-	t := time.NewTimer(0)
-	defer t.Stop()
-	series := alertSeries{deliver: sink{a.pipeline}.Append}
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
-			now := a.now()
-			t.Reset(now.Truncate(tick).Add(tick).Sub(now))
-			if err := a.pipeline.Tick(ctx, now); err != nil && ctx.Err() == nil {
-				a.log.Error("judging waits", "err", err)
-			}
-			a.changeOverrides(ctx, now)
-			if err := series.follow(ctx, a.engine, now); err != nil && ctx.Err() == nil {
-				a.log.Warn("alerts are not written as series; judging goes on", "err", err)
-			}
-		}
+	second, err := alarm.New()
+	if err != nil {
+		return fmt.Errorf("engine time: %w", err)
 	}
+	defer second.Close()
+	series := alertSeries{deliver: sink{a.pipeline}.Append}
+	for left := time.Duration(0); second.Wait(ctx, left); {
+		now := a.now()
+		if err := a.pipeline.Tick(ctx, now); err != nil && ctx.Err() == nil {
+			a.log.Error("judging waits", "err", err)
+		} else if err == nil {
+			a.relabel(ctx, now)
+		}
+		a.changeOverrides(ctx, now)
+		if err := series.follow(ctx, a.engine, now); err != nil && ctx.Err() == nil {
+			a.log.Warn("alerts are not written as series; judging goes on", "err", err)
+		}
+		left = now.Truncate(tick).Add(tick).Sub(now) - a.now().Sub(now) // also where the clock is stepped
+	}
+	return nil
 }
 
 // changeOverrides reloads when an override begins or ends. A reload that fails

@@ -13,9 +13,10 @@ import (
 )
 
 // CoverageOf computes the coverage of a store's resources at now. The groups
-// are the rules in force; applied says which of them come from overrides.
-func CoverageOf(ctx context.Context, cfg coverage.Config, store *storage.Store, groups []ruleset.Group, applied []override.Applied, now time.Time) (*coverage.Report, error) {
-	return coverage.Compute(ctx, cfg, store, records{store.Journal()}, groups, applied, now)
+// are the rules in force; applied says which of them come from overrides; refused, unless
+// nil, what limits keep from being judged.
+func CoverageOf(ctx context.Context, cfg coverage.Config, store *storage.Store, groups []ruleset.Group, applied []override.Applied, refused ruleset.Refuser, now time.Time) (*coverage.Report, error) {
+	return coverage.Compute(ctx, cfg, store, records{store.Journal()}, groups, applied, refused, now)
 }
 
 // CoverageOfCustomer is what a report says of one customer, of whom something must
@@ -50,7 +51,7 @@ func (a *App) coverageNow(ctx context.Context) (*coverage.Report, error) {
 	a.mu.Lock()
 	loaded := a.loaded
 	a.mu.Unlock()
-	return CoverageOf(ctx, loaded.coverage, a.store, loaded.groups, loaded.applied, a.now())
+	return CoverageOf(ctx, loaded.coverage, a.store, loaded.groups, loaded.applied, a.engine.Refusing(), a.now())
 }
 
 // coverageEvery is how often the coverage is computed for its metrics.

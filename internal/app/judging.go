@@ -104,12 +104,5 @@ func (a *App) keepJudging(ctx context.Context) error {
 	}
 }
 
-func (a *App) customers() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var out []string
-	for _, c := range a.cfg.Customers {
-		out = append(out, c.Name)
-	}
-	return out
-}
+// customers are all that the configuration names, those of senders alone too.
+func (a *App) customers() []string { return a.config().CustomerNames() }

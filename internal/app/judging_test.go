@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"watchkeeper/internal/config"
 	"watchkeeper/internal/sample"
 	"watchkeeper/ruleset"
 	"watchkeeper/ruleset/coverage"
@@ -54,6 +55,22 @@ func TestJudgingSeries(t *testing.T) {
 		holes("acme", 1), holes("globex", 0),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A customer of whom nothing but a sender is configured is told of like any other: what
+// senders make up is what the limits are for.
+func TestJudgingSeriesOfSendersCustomers(t *testing.T) {
+	a := &App{cfg: &config.Config{
+		Customers: []config.Customer{{Name: "acme"}},
+		Ingest: config.Ingest{
+			Senders: []config.Sender{{Customer: "erp"}, {Customer: "acme"}},
+			Open:    &config.OpenSender{Customer: "lab"},
+		},
+	}}
+	a.cfg.Rules.Plain.DefaultCustomer = "default"
+	if diff := cmp.Diff([]string{"acme", "default", "erp", "lab"}, a.customers()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

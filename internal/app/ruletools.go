@@ -25,15 +25,25 @@ type ruleTools struct {
 	store  *storage.Store
 	groups func() []ruleset.Group
 	plain  func() []promrules.Group // that nobody can look back at
+	engine *ruleset.Engine          // whose limits count; nil: there is none
 	now    func() time.Time
 
 	mu sync.Mutex // held while a question is answered
 }
 
 // NewRuleTools looks back at rules over a store. Now is engine time: the clock of a
-// running server, Newest of a stopped one's store. Plain may be nil.
-func NewRuleTools(store *storage.Store, groups func() []ruleset.Group, plain func() []promrules.Group, now func() time.Time) api.RuleTools {
-	return &ruleTools{store: store, groups: groups, plain: plain, now: now}
+// running server, Newest of a stopped one's store. Plain and the engine, which knows what
+// limits keep from being judged, may be nil.
+func NewRuleTools(store *storage.Store, groups func() []ruleset.Group, plain func() []promrules.Group, engine *ruleset.Engine, now func() time.Time) api.RuleTools {
+	return &ruleTools{store: store, groups: groups, plain: plain, engine: engine, now: now}
+}
+
+// refused is who knows what limits refuse; nil: nothing, or nobody knows.
+func (t *ruleTools) refused() ruleset.Refuser {
+	if t.engine == nil {
+		return nil
+	}
+	return t.engine.Refusing()
 }
 
 // Newest is the time of the newest thing that a store holds: when its server was
@@ -57,7 +67,7 @@ func (t *ruleTools) begin() time.Time {
 func (t *ruleTools) Explain(ctx context.Context, w io.Writer, alert string, at time.Time, checks int) error {
 	return t.alone(func() error {
 		es, err := replay.Explain(ctx, t.groups(), t.store, t.store.Journal(), replay.Question{
-			Alert: alert, At: at, Checks: checks, Now: t.now(), Begin: t.begin(),
+			Alert: alert, At: at, Checks: checks, Now: t.now(), Begin: t.begin(), Refused: t.refused(),
 		})
 		switch {
 		case errors.Is(err, replay.ErrNoAlert):

@@ -75,6 +75,9 @@ func event(e ruleset.Entry) (alertrouter.Event, bool) {
 		Source:      e.Source.Name,
 		Samples:     make([]incident.Sample, 0, len(e.Samples)),
 	}
+	if e.ByReload() {
+		ev.Occasion = ev.At
+	}
 	if c := e.Rule.Contract; c != nil {
 		ev.ContractRow, ev.ContractLiteral = c.Row, c.Literal
 	}

@@ -429,6 +429,7 @@ func (a *App) Reload(ctx context.Context) error {
 	a.reloadMu.Lock()
 	defer a.reloadMu.Unlock()
 	err := a.reload(ctx)
+	a.relabelDue.Store(true)
 	if err != nil {
 		a.log.Error("reload: nothing was changed", "err", err)
 		a.set.GetOrCreateCounter("watchkeeper_app_reload_failures_total").Inc()

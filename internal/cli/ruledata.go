@@ -80,7 +80,7 @@ func (i *instant) Set(s string) (err error) {
 func (s *dataSource) withRuleTools(groups []ruleset.Group, fn func(tools api.RuleTools, newest time.Time) error) error {
 	return s.withStore(func(store *storage.Store) error {
 		newest := app.Newest(store)
-		tools := app.NewRuleTools(store, func() []ruleset.Group { return groups }, nil, func() time.Time { return newest })
+		tools := app.NewRuleTools(store, func() []ruleset.Group { return groups }, nil, nil, func() time.Time { return newest })
 		return fn(tools, newest)
 	})
 }

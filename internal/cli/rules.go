@@ -218,7 +218,7 @@ func (r listedRule) row(live, ofCustomer bool) []string {
 	if r.Record != "" {
 		alert = "(records " + r.Record + ")"
 	}
-	row := []string{id, alert, r.Severity, r.checked(), table.Shorten(r.Expr, 70), r.Mode}
+	row := []string{id, alert, r.Severity, r.checked(), r.Expr, r.Mode}
 	if ofCustomer {
 		changed := ""
 		if o := r.Override; o != nil {

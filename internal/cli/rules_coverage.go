@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -98,7 +99,7 @@ func (f *coverageFlags) report(cmd *cobra.Command) (r *coverage.Report, err erro
 		if err != nil {
 			return err
 		}
-		r, err = app.CoverageOf(cmd.Context(), cfg.Rules.Coverage, store, groups, applied, now)
+		r, err = app.CoverageOf(cmd.Context(), cfg.Rules.Coverage, store, groups, applied, nil, now)
 		return err
 	})
 	if err == nil && f.customer != "" {
@@ -127,15 +128,11 @@ func printCoverage(w io.Writer, r *coverage.Report, all bool) error {
 			return err
 		}
 	}
-	if _, err := fmt.Fprintf(w, "%s at %s:", plural(r.Resources, "resource"), r.At.Format(time.RFC3339)); err != nil {
-		return err
-	}
+	var totals []string
 	for _, s := range coverage.Statuses() {
-		if _, err := fmt.Fprintf(w, " %d %s", r.Totals[s], s); err != nil {
-			return err
-		}
+		totals = append(totals, fmt.Sprintf("%d %s", r.Totals[s], s))
 	}
-	if _, err := fmt.Fprint(w, "\n\n"); err != nil {
+	if _, err := fmt.Fprintf(w, "%s at %s: %s\n\n", plural(r.Resources, "resource"), r.At.Format(time.RFC3339), strings.Join(totals, ", ")); err != nil {
 		return err
 	}
 	rows = nil

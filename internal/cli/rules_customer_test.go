@@ -33,7 +33,7 @@ overrides:
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := strings.Replace(string(cfg), "[rules.yml]}", "[rules.yml, plain.yml], overrides: overrides.yml}\ncustomers: [{name: acme}, {name: lab}]", 1)
+	text := strings.Replace(string(cfg), "[rules.yml]}", "[rules.yml, plain.yml], packs: [contract], overrides: overrides.yml}\ncustomers: [{name: acme}, {name: lab}]", 1)
 	write(t, filepath.Join(dir, "watchkeeper.yml"), text)
 
 	changed := func(customer string, args ...string) map[string]string {

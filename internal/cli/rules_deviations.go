@@ -42,7 +42,9 @@ func newRulesDeviations() *cobra.Command {
 		Long: `Lists the rules of a configuration (default: the shipped packs) that differ from the
 contract's literal text, and the overrides of a file (default: the configuration's) with
 owner, reason and end. An override that has expired or not begun is listed as such. What
-rules.literal of the configuration restores does not deviate and is not listed.`,
+rules.literal of the configuration restores does not deviate and is not listed.
+
+Exit codes: 0 done; 2 not done: wrong flags, files or configuration.`,
 		Example: `  watchkeeper rules deviations
   watchkeeper rules deviations --overrides overrides.yml
   watchkeeper rules deviations --config watchkeeper.yml --format json`,
@@ -135,7 +137,7 @@ func shippedDeviations(groups []ruleset.Group) []shippedDeviation {
 func printDeviations(w io.Writer, d deviations) error {
 	var rows [][]string
 	for _, s := range d.Shipped {
-		rows = append(rows, []string{s.Row, s.Literal, table.Shorten(s.LiteralExpr, 50), table.Shorten(s.Expr, 60), s.Reason})
+		rows = append(rows, []string{s.Row, s.Literal, s.LiteralExpr, s.Expr, s.Reason})
 	}
 	if len(rows) > 0 {
 		if err := table.Write(w, []string{"ROW", "LITERAL", "LITERAL CONDITION", "CONDITION", "REASON"}, rows); err != nil {

@@ -42,7 +42,8 @@ samples of its slot with their times (the latest of a series counts), the verdic
 run, the state, and what that did. ALERT is a rule's alert or id; the labels choose
 among its series. A sample that came after its check had settled is marked with its
 arrival. A server explains by the rules it runs; with --data they come from --rules or
---config (default: the shipped packs).
+--config (default: the shipped packs), and it is not known whether a limit on the number
+of series kept the server from judging the alert; a server says so.
 
 Exit codes: 0 explained, 2 there is no such alert, or the samples could not be read.`,
 		Example: `  watchkeeper rules explain 'ECSCPUUtilizationHigh{instance="i-2ze1"}'
@@ -149,7 +150,7 @@ func printExplanations(w io.Writer, es []replay.Explanation) error {
 		if e.Literal != "" {
 			fmt.Fprintf(w, "contract %s: %s\n", e.Rule, e.Literal)
 		}
-		fmt.Fprintf(w, "every %s, %d breaches fire, missing: %s, max_gap %d; now %s, run %d of %d\n\n", e.Interval, e.Consecutive, e.Missing, e.MaxGap, e.State, e.Run, e.Consecutive)
+		fmt.Fprintf(w, "every %s, %s, missing: %s, max_gap %d; %s\n\n", e.Interval, firesAfter(e.Consecutive), e.Missing, e.MaxGap, standing(e))
 		var rows [][]string
 		for _, c := range e.Checks {
 			final := ""
@@ -165,6 +166,22 @@ func printExplanations(w io.Writer, es []replay.Explanation) error {
 	return nil
 }
 
+// standing says how the alert stands after the last check.
+func standing(e replay.Explanation) string {
+	if e.NotJudged != "" {
+		return "not judged: " + e.NotJudged + " (the checks are what its samples say)"
+	}
+	return fmt.Sprintf("now %s, run %d of %d", e.State, e.Run, e.Consecutive)
+}
+
+// firesAfter says how many breaches in a row fire.
+func firesAfter(n int) string {
+	if n == 1 {
+		return "1 breach fires"
+	}
+	return fmt.Sprintf("%d breaches fire", n)
+}
+
 // samplesText prints the samples of a check in one cell: value at time, and the
 // metric where there are several series.
 func samplesText(c replay.Check) string {
@@ -174,7 +191,7 @@ func samplesText(c replay.Check) string {
 		several = several || s.Series != c.Samples[0].Series
 	}
 	for _, s := range c.Samples {
-		text := s.Value + " at " + s.Time.Format("15:04:05.999")
+		text := s.Value.String() + " at " + s.Time.Format("15:04:05.999")
 		if several {
 			name, _, _ := strings.Cut(s.Series, "{")
 			text = name + " " + text

@@ -19,7 +19,9 @@ func newRulesExport() *cobra.Command {
 another ruler: the nearest PromQL, with the differences in comments. For data without
 gaps that arrive in time the exported rules fire at the same checks; what is lost
 otherwise (late data, gaps, no-data) is said in the file. The file goes to standard
-output.`,
+output.
+
+Exit codes: 0 done; 2 not done: wrong flags, files or configuration.`,
 		Example: `  watchkeeper rules export --to prometheus > watchkeeper.rules.yml
   watchkeeper rules export --to vmalert --config watchkeeper.yml
   watchkeeper rules export --to mimir ecs.yml`,

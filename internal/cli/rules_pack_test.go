@@ -15,7 +15,7 @@ func TestRulesExport(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, map[string]string{"q.yml": queueRule})
 	for _, target := range []string{"prometheus", "vmalert", "mimir"} {
-		if out := ok(t, dir, "rules", "export", "--to", target); strings.Count(out, "- alert: ") != 90 || !strings.HasPrefix(out, "# Written by 'watchkeeper rules export --to "+target) {
+		if out := ok(t, dir, "rules", "export", "--to", target); strings.Count(out, "- alert: ") != shipped || !strings.HasPrefix(out, "# Written by 'watchkeeper rules export --to "+target) {
 			t.Errorf("%s: %s", target, out)
 		}
 	}
@@ -45,10 +45,10 @@ func TestRulesCheck(t *testing.T) {
 	}
 	write(t, filepath.Join(dir, "often.yml"), `customers: [{name: acme, host: {interval: 1m}, probes: {targets: [{name: shop, url: "http://127.0.0.1/"}]}}]
 `)
-	if out := ok(t, dir, "rules", "check", "--config", "often.yml"); out != "90 rules: 0 errors, 0 warnings\n" {
+	if out := ok(t, dir, "rules", "check", "--config", "often.yml"); out != "97 rules: 0 errors, 0 warnings\n" {
 		t.Error(out)
 	}
-	if out := ok(t, dir, "rules", "check"); out != "90 rules: 0 errors, 0 warnings\n" {
+	if out := ok(t, dir, "rules", "check"); out != "97 rules: 0 errors, 0 warnings\n" {
 		t.Error(out)
 	}
 	if found := decoded[[]lint.Finding](t, dir, "rules", "check", "--format", "json"); len(found) != 0 {
@@ -120,7 +120,7 @@ func TestRulesCoverageOfAFolder(t *testing.T) {
 	ok(t, dir, "import", "history.om", "--data", "data", "--customer", "acme")
 	// A configuration's overrides count as those of the flag do.
 	write(t, filepath.Join(dir, "w.yml"), "customers: [{name: acme}]\nrules: {overrides: o.yml}\n")
-	if r := run(t, dir, "rules", "coverage", "--data", "data", "--config", "w.yml"); r.code != exitFound || !strings.Contains(r.stdout, "1 overridden 2 hole") {
+	if r := run(t, dir, "rules", "coverage", "--data", "data", "--config", "w.yml"); r.code != exitFound || !strings.Contains(r.stdout, "1 overridden, 2 hole") {
 		t.Errorf("exit code %d: %s%s", r.code, r.stdout, r.stderr)
 	}
 	r := run(t, dir, "rules", "coverage", "--data", "data", "--overrides", "o.yml")

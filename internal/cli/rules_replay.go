@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -23,6 +24,7 @@ type replayFlags struct {
 	from, to, begin instant
 	customer        string
 	logs            logsFlag
+	format          format
 }
 
 // logsFlag is the --log flag.
@@ -51,16 +53,17 @@ func newRulesReplay() *cobra.Command {
 check is the time of the check that completed the change; at is engine time in the live
 log, and check + lateness in the settled log. Live lines come as they happen, settled
 lines after them, by check, rule group, alert and labels. Nothing else goes to standard
-output.
+output. --format table shows the same as a table once all is judged.
 
 With --samples the input is a file of JSON lines (- for standard input):
   {"time":"2026-03-01T10:00:00Z","value":95,"labels":{"__name__":"cpu","instance":"a"},"arrive":"2026-03-01T10:00:20Z"}
   {"advance":"2026-03-01T10:30:00Z"}
 value is a number, "NaN", "+Inf", "-Inf" or "stale"; arrive is when it came (default:
 time). Engine time is the largest arrive or advance read so far and every source's
-watermark; lines that follow one another at the same engine time are one delivery. The
-end of the file settles nothing more. Further lines, with "arrive" and "source" where
-they matter:
+watermark; lines that follow one another at the same engine time are one delivery of each
+source. What is final at an engine time is final with the first delivery or advance of that
+time. The end of the file settles nothing more. Further lines, with "arrive" and "source"
+where they matter:
   {"up":T,"ok":true}   {"end":T,"labels":{…},"reason":"deleted"}   {"watermark":T or "current"}
   {"restart":T,"until":T}   {"reload":"FILE","arrive":T}
 
@@ -71,12 +74,16 @@ them. The live log is not to be had from stored samples, which have no arrivals.
 Exit codes: 0 replayed, whatever fired; 2 rules or samples could not be read.`,
 		Example: `  watchkeeper rules replay --rules ecs.yml --samples friday.jsonl
   watchkeeper rules replay --rules ecs.yml --samples - --log settled < friday.jsonl
+  watchkeeper rules replay --rules ecs.yml --samples friday.jsonl --log live --format table
   watchkeeper rules replay --rules ecs.yml --from 2026-03-01T00:00:00Z --to 2026-03-02T00:00:00Z --data ./data
   watchkeeper rules replay --rules ecs.yml --from 2026-03-01T00:00:00Z --to 2026-03-02T00:00:00Z --customer acme`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.print(cmd) },
 	}
 	f.src.flags(c)
+	f.format.flag(c)
+	f.format = "json"
+	c.Flags().Lookup("format").DefValue = "json"
 	c.Flags().StringArrayVar(&f.rules, "rules", nil, "rule file; may be given several times")
 	c.Flags().StringVar(&f.samples, "samples", "", "JSON lines of samples and advances; - for standard input")
 	c.Flags().Var(&f.from, "from", "with --to: replay the stored samples, checks after this time")
@@ -93,7 +100,22 @@ Exit codes: 0 replayed, whatever fired; 2 rules or samples could not be read.`,
 	return c
 }
 
-func (f *replayFlags) run(cmd *cobra.Command) error {
+// print replays onto standard output: lines as they come, a table when all are there.
+func (f *replayFlags) print(cmd *cobra.Command) error {
+	if f.format == "json" {
+		return f.run(cmd, cmd.OutOrStdout())
+	}
+	var lines bytes.Buffer
+	if err := f.run(cmd, &lines); err != nil {
+		return err
+	}
+	if n, err := logTable(cmd.OutOrStdout(), &lines); err != nil || n > 0 {
+		return err
+	}
+	return none(cmd, "change", f.customer != "")
+}
+
+func (f *replayFlags) run(cmd *cobra.Command, w io.Writer) error {
 	files, groups, err := readRuleFiles(cmd, f.rules...)
 	if err != nil {
 		return err
@@ -103,7 +125,7 @@ func (f *replayFlags) run(cmd *cobra.Command) error {
 		return fmt.Errorf("--rules: %s hold no rule with the field consecutive, so nothing can be judged", strings.Join(f.rules, ", "))
 	}
 	if f.samples != "" {
-		return f.fromFile(cmd, counting)
+		return f.fromFile(cmd, w, counting)
 	}
 	if cmd.Flags().Changed("log") && f.logs != logsFlag(replay.LogsSettled) {
 		return fmt.Errorf("--log %s: stored samples have no arrivals; only the settled log can be replayed from them", f.logs)
@@ -117,14 +139,14 @@ func (f *replayFlags) run(cmd *cobra.Command) error {
 		if err != nil {
 			return err
 		}
-		return cl.ask(cmd.Context(), "/api/rules/replay", q, cmd.OutOrStdout())
+		return cl.ask(cmd.Context(), "/api/rules/replay", q, w)
 	}
 	return f.src.withRuleTools(nil, func(tools api.RuleTools, _ time.Time) error {
-		return tools.Replay(cmd.Context(), cmd.OutOrStdout(), q)
+		return tools.Replay(cmd.Context(), w, q)
 	})
 }
 
-func (f *replayFlags) fromFile(cmd *cobra.Command, counting []ruleset.Group) error {
+func (f *replayFlags) fromFile(cmd *cobra.Command, w io.Writer, counting []ruleset.Group) error {
 	var in io.Reader = cmd.InOrStdin()
 	if f.samples != "-" {
 		file, err := os.Open(f.samples)
@@ -135,7 +157,7 @@ func (f *replayFlags) fromFile(cmd *cobra.Command, counting []ruleset.Group) err
 		in = file
 	}
 	p := newProgress(cmd.ErrOrStderr())
-	stats, err := replay.Samples(cmd.Context(), counting, bufio.NewReaderSize(in, 1<<20), cmd.OutOrStdout(), replay.Options{
+	stats, err := replay.Samples(cmd.Context(), counting, bufio.NewReaderSize(in, 1<<20), w, replay.Options{
 		Logs: replay.Logs(f.logs), Customer: f.customer, Progress: func(n int) { p.print(fmt.Sprintf("%d lines", n)) },
 		Load: func(name string) ([]ruleset.Group, error) {
 			_, groups, err := readRuleFiles(cmd, name)
@@ -148,7 +170,8 @@ func (f *replayFlags) fromFile(cmd *cobra.Command, counting []ruleset.Group) err
 		return fmt.Errorf("replay of %s: %w", f.samples, err)
 	}
 	if stats.Refused+stats.Down > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%d samples refused (another value for a timestamp, or more than 10 minutes ahead of engine time), %d lines while the engine was down\n", stats.Refused, stats.Down)
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s refused (another value for a timestamp, or more than 10 minutes ahead of engine time), %s while the engine was down\n",
+			plural(stats.Refused, "sample"), plural(stats.Down, "line"))
 	}
 	return nil
 }

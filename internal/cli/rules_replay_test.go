@@ -77,6 +77,13 @@ func TestRulesReplayOfAFile(t *testing.T) {
 	if n := strings.Count(both, `"log":"live"`); n != 3 || !strings.HasSuffix(both, want) {
 		t.Errorf("%d live lines in\n%s", n, both)
 	}
+	const table = `LOG      AT                    CHECK                 ALERT                  FROM      TO       VALUE  RUN  REASON
+settled  2026-03-01T10:11:00Z  2026-03-01T10:01:00Z  CPUHigh{instance="a"}  inactive  pending  92     1
+settled  2026-03-01T10:13:00Z  2026-03-01T10:03:00Z  CPUHigh{instance="a"}  pending   firing   95     3
+`
+	if got := ok(t, dir, "rules", "replay", "--rules", "rules.yml", "--samples", "in.jsonl", "--log", "settled", "--format", "table"); got != table {
+		t.Errorf("as a table:\n%s", got)
+	}
 	write(t, filepath.Join(dir, "bad.jsonl"), "{\n")
 	write(t, filepath.Join(dir, "in.jsonl.yml"), "groups: []\n")
 	write(t, filepath.Join(dir, "long.jsonl"), strings.Repeat("1", 2<<20))
@@ -133,7 +140,7 @@ func TestRulesOverAStoppedFolder(t *testing.T) {
 		}
 	}
 	es := decoded[[]replay.Explanation](t, dir, append(explain, "--format", "json")...)
-	if len(es) != 1 || len(es[0].Checks) != 2 || es[0].State != "firing" || es[0].Checks[1].Samples[0].Value != "95" {
+	if len(es) != 1 || len(es[0].Checks) != 2 || es[0].State != "firing" || es[0].Checks[1].Samples[0].Value != 95 {
 		t.Errorf("explanation %+v", es)
 	}
 	if r := run(t, dir, "rules", "explain", "Nothing", "--data", "data", "--rules", "rules.yml"); r.code != 2 || !strings.Contains(r.stderr, `no rule with consecutive is named "Nothing"`) {

@@ -2,23 +2,33 @@ package cli
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"watchkeeper/ruleset/contract"
+	"watchkeeper/ruleset/replay"
 )
 
-// Without a server the shipped packs are listed: every row of the contract with
+// shipped is how many rules the default packs have: the contract's 90 rows and 7 of
+// the pack watch.
+const shipped = 97
+
+// Without a server the default packs are listed: every row of the contract with
 // its literal text.
 func TestRulesListOfThePacks(t *testing.T) {
 	t.Parallel()
 	rules := decoded[[]listedRule](t, t.TempDir(), "rules", "list", "--format", "json")
-	if len(rules) != 90 {
-		t.Fatalf("%d rules, want 90", len(rules))
+	if len(rules) != shipped {
+		t.Fatalf("%d rules, want %d", len(rules), shipped)
 	}
 	rows := map[string]string{}
+	rules = slices.DeleteFunc(rules, func(r listedRule) bool { return r.Row == "" })
+	if len(rules) != 90 {
+		t.Errorf("%d rules of the contract, want 90", len(rules))
+	}
 	for _, r := range rules {
 		rows[r.Row] = r.Literal
 		if r.Expr == "" || r.Consecutive < 1 || r.Severity == "" || r.Mode == "" || r.Interval == "" {
@@ -31,7 +41,7 @@ func TestRulesListOfThePacks(t *testing.T) {
 		}
 	}
 	text := ok(t, t.TempDir(), "rules", "list")
-	if n := strings.Count(text, "\n"); n < 92 || !strings.Contains(text, "ecs-cpu") || !strings.Contains(text, "90 rules;") {
+	if n := strings.Count(text, "\n"); n < 92 || !strings.Contains(text, "ecs-cpu") || !strings.Contains(text, "\n97 rules;") {
 		t.Errorf("table of %d lines:\n%s", n, text)
 	}
 }
@@ -109,5 +119,93 @@ func TestRulesCheckRefusesWhatTheServerRefuses(t *testing.T) {
 	r := run(t, dir, "rules", "check", "mixed.yml")
 	if r.code != exitFailed || !strings.Contains(r.stderr, "mixed.yml:6: groups[0].rules[1]: has no field consecutive") {
 		t.Errorf("exit code %d, want %d: %s%s", r.code, exitFailed, r.stdout, r.stderr)
+	}
+}
+
+// A condition is shown to its end: that is where the threshold stands.
+func TestTablesHoldWholeConditions(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	rules := decoded[[]listedRule](t, dir, "rules", "list", "--format", "json")
+	deviations := decoded[struct {
+		Shipped []struct {
+			Expr    string `json:"expr"`
+			Literal string `json:"literal_expr"`
+		} `json:"shipped"`
+	}](t, dir, "rules", "deviations", "--format", "json")
+	list, differ := ok(t, dir, "rules", "list"), ok(t, dir, "rules", "deviations")
+	if len(rules) != shipped || len(deviations.Shipped) != 10 {
+		t.Errorf("%d rules, %d deviations", len(rules), len(deviations.Shipped))
+	}
+	for _, r := range rules {
+		if !strings.Contains(list, r.Expr) {
+			t.Errorf("rules list does not show %s", r.Expr)
+		}
+	}
+	for _, d := range deviations.Shipped {
+		if !strings.Contains(differ, d.Expr) || !strings.Contains(differ, d.Literal) {
+			t.Errorf("rules deviations does not show %s, or %s", d.Expr, d.Literal)
+		}
+	}
+}
+
+func TestFiresAfter(t *testing.T) {
+	t.Parallel()
+	if got := firesAfter(1) + ", " + firesAfter(3); got != "1 breach fires, 3 breaches fire" {
+		t.Error(got)
+	}
+}
+
+// The contract's timelines, which hold no rules, are run with the shipped rule of the row
+// that they are named after; other scripts without rules are an error.
+func TestRulesTestOfTheContractsRows(t *testing.T) {
+	t.Parallel()
+	scripts, err := filepath.Glob("../../ruleset/contract/testdata/*.txt")
+	if err != nil || len(scripts) != 90 {
+		t.Fatalf("%d scripts: %v", len(scripts), err)
+	}
+	for i := range scripts {
+		if scripts[i], err = filepath.Abs(scripts[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := t.TempDir()
+	if out := ok(t, dir, append([]string{"rules", "test"}, scripts...)...); strings.Count(out, "ok  ") != 90 {
+		t.Errorf("%s", out)
+	}
+	const story = `-- timeline --
+load 1m
+    aliyun_ecs_cpu_utilization_percent{instance="over"}  45 90x3 45
+at 2m  ECSCPUUtilizationHigh{instance="over"}  firing
+`
+	write(t, filepath.Join(dir, "ecs-cpu.txt"), story)
+	write(t, filepath.Join(dir, "mine.txt"), story)
+	if r := run(t, dir, "rules", "test", "ecs-cpu.txt"); r.code != exitFound || !strings.Contains(r.stdout, `ecs-cpu.txt:4: not said: at 2m`) {
+		t.Errorf("exit code %d: %s%s", r.code, r.stdout, r.stderr)
+	}
+	if r := run(t, dir, "rules", "test", "mine.txt"); r.code != exitFailed || !strings.Contains(r.stdout, "needs a section rules.yml") {
+		t.Errorf("exit code %d: %s%s", r.code, r.stdout, r.stderr)
+	}
+}
+
+// Who asks nobody does not say that nobody answers.
+func TestExitCodesOfWhatAsksNobody(t *testing.T) {
+	t.Parallel()
+	for command, answers := range map[string]bool{"export": false, "deviations": false, "list": true} {
+		if help := ok(t, t.TempDir(), "rules", command, "--help"); !strings.Contains(help, "Exit codes: 0 done; 2") || strings.Contains(help, "nobody answers") != answers {
+			t.Errorf("rules %s:\n%s", command, help)
+		}
+	}
+}
+
+func TestHowAnExplainedAlertStands(t *testing.T) {
+	t.Parallel()
+	e := replay.Explanation{State: "firing", Run: 4, Consecutive: 3}
+	if got := standing(e); got != "now firing, run 4 of 3" {
+		t.Error(got)
+	}
+	e.NotJudged = "the limit of series per rule (5) refused it"
+	if got := standing(e); got != "not judged: the limit of series per rule (5) refused it (the checks are what its samples say)" {
+		t.Error(got)
 	}
 }

@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"watchkeeper/internal/table"
 	"watchkeeper/ruleset"
+	"watchkeeper/ruleset/contract"
 )
 
 // testedTimeline is the result of one timeline script.
@@ -27,14 +31,20 @@ func newRulesTest() *cobra.Command {
 		Short: "Run timeline scripts: samples in, expected alerts out",
 		Long: `Runs each script in a world of its own: rules, a timeline of samples, arrivals, outages
 and restarts, and what is expected of the live and the settled log. docs/rules.md
-describes the form.
+describes the form. A script without rules that is named after a contract row, such as
+ecs-cpu.txt, is run with the shipped rule of the row.
 
 Exit codes: 0 all went as expected, 1 a script failed, 2 a script could not be read or
 played.`,
 		Example: `  watchkeeper rules test ruleset/testdata/three_breaches.txtar
-  watchkeeper rules test --format json ruleset/testdata/*.txtar`,
+  watchkeeper rules test --format json ruleset/testdata/*.txtar
+  watchkeeper rules test ruleset/contract/testdata/*.txt`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			shipped, err := contract.RowFiles()
+			if err != nil {
+				return err
+			}
 			var results []testedTimeline
 			failed, unplayable := 0, 0
 			p := newProgress(cmd.ErrOrStderr())
@@ -49,6 +59,7 @@ played.`,
 					p.end()
 					return fmt.Errorf("%s is no timeline script: it has no line '-- timeline --'; read rule files with 'watchkeeper rules check'", file)
 				}
+				script = withRules(file, script, shipped)
 				r := testedTimeline{File: file, OK: true}
 				switch err := ruleset.RunTimeline(cmd.Context(), file, script); {
 				case err == nil:
@@ -76,6 +87,17 @@ played.`,
 	}
 	f.flag(c)
 	return c
+}
+
+// withRules gives a script that has no rules those of the contract row after which it is
+// named, behind its own lines: these keep their numbers.
+func withRules(file string, script []byte, shipped map[string][]byte) []byte {
+	const section = "-- rules.yml --\n"
+	row := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
+	if shipped[row] == nil || bytes.Contains(script, []byte(section)) {
+		return script
+	}
+	return slices.Concat(bytes.TrimRight(script, "\n"), []byte("\n"+section), shipped[row])
 }
 
 func printTimelines(cmd *cobra.Command, f format, results []testedTimeline) error {

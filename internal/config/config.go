@@ -118,8 +118,9 @@ type OpenSender struct {
 type Rules struct {
 	// Packs are shipped rule packs: contract; database-policy; aliyun-account; vantage, whose rules
 	// for targets of several vantage points take the places of the contract's;
-	// watch, which tells when an account's calls run out; expiry, which warns before
-	// resources and certificates expire. Default [contract].
+	// watch, which tells when a limit bites, a contracted check is not made or an
+	// account's calls run out; expiry, which warns before resources and certificates
+	// expire. Default [contract, watch].
 	Packs []string `yaml:"packs"`
 	// Literal names contract rows whose literal threshold is judged instead of
 	// the shipped deviation. Default none.
@@ -225,7 +226,7 @@ func base() Config {
 		API:     Listener{Listen: "127.0.0.1:9370", MaxConnections: 512, MaxQueries: 8, MaxQuerySamples: 5_000_000},
 		Ingest:  Ingest{Listen: "127.0.0.1:9371", Limits: ingest.DefaultConfig()},
 		Storage: storage.DefaultConfig(),
-		Rules:   Rules{Packs: []string{"contract"}, Engine: ruleset.DefaultConfig(), AliyunAccount: aliyunaccount.DefaultConfig(), Coverage: coverage.DefaultConfig(), Plain: promrules.DefaultConfig()},
+		Rules:   Rules{Packs: []string{"contract", "watch"}, Engine: ruleset.DefaultConfig(), AliyunAccount: aliyunaccount.DefaultConfig(), Coverage: coverage.DefaultConfig(), Plain: promrules.DefaultConfig()},
 
 		AlertRouter: alertrouter.DefaultConfig(),
 	}
