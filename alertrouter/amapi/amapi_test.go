@@ -256,13 +256,23 @@ func TestLargePushLetsOthersIn(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		resp, err := http.Post(s.url+"/alerts", "application/json", strings.NewReader(pushMany("a", pushed)))
-		if err != nil || resp.StatusCode != 200 {
-			t.Errorf("push: %v, %+v", err, resp)
-		}
-		if err == nil {
+		for range 20 { // a slow machine does not take it in one request's time: its sender sends it again
+			resp, err := http.Post(s.url+"/alerts", "application/json", strings.NewReader(pushMany("a", pushed)))
+			if err != nil {
+				t.Errorf("push: %v", err)
+				return
+			}
 			resp.Body.Close()
+			switch resp.StatusCode {
+			case http.StatusOK:
+				return
+			case http.StatusServiceUnavailable:
+			default:
+				t.Errorf("push: %s", resp.Status)
+				return
+			}
 		}
+		t.Error("the push is never taken whole")
 	}()
 	for len(s.incidents()) == 0 { // the first chunk
 		select {
