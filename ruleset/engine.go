@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"math/rand/v2"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -58,7 +59,7 @@ type Engine struct {
 	given         []sample.Sample  // of the batch that is being judged
 	fresh         map[lateKey]bool // the same as a set, once somebody asks
 	failures      readFailures
-	lines         int     // of the live log, since the start
+	lines         int     // of the live log; each start counts from a number of its own
 	taking        taking  // while a batch is taken
 	queue         []Entry // of this step, in order
 	settledN      []Entry // settled entries of this step, to be sorted
@@ -164,7 +165,7 @@ func New(cfg Config, groups []Group, store storage.Queryable, j Journal, sink Si
 		promql: newPromQL(logger), series: newIndex(), sources: map[sample.Source]*source{},
 		customers: map[string]int{}, refused: map[Refusal]int{}, unlisted: map[string]int{}, lateLimit: lateLimit{most: cfg.MaxLatePerDay, listed: map[string]int{}}, sleepers: &sleepers{next: map[*ruleState]*sleepers{}}, builder: labels.NewBuilder(labels.EmptyLabels()),
 	}
-	e.looksAtOnce = looksAtOnce
+	e.looksAtOnce, e.lines = looksAtOnce, rand.Int()
 	e.giveWay, e.words, e.out.words = e.mu.giveWay, newWording(), newWording()
 	e.m = newEngineMetrics(set, e)
 	states, err := e.load(groups)

@@ -67,8 +67,8 @@ func (e *Engine) entry(ctx context.Context, in *instance, c change, log Log, at 
 
 // entryID is the same for the same entry handed over again; a settled one has
 // the same ID after any restart. The live log may say the same of a check
-// twice, when it was amended in between, at one engine time even, so its IDs
-// hold that time and the number of the line.
+// twice, when it was amended in between, at one engine time even and after another
+// start, so its IDs hold that time and the number of the line.
 func entryID(en Entry, line int) string {
 	text := make([]byte, 0, 512)
 	part := func(p string) { text = append(append(text, p...), 0) }

@@ -54,7 +54,7 @@ func (e *Engine) passesOver(rule string, id labels.Labels) bool {
 
 // watches tells whether an identity of the rule is judged: awake, dozing or asleep.
 func (e *Engine) watches(rs *ruleState, id labels.Labels) bool {
-	if rs.instance(id) != nil || slices.ContainsFunc(rs.dozing, func(d *doze) bool { return labels.Equal(d.id, id) }) {
+	if rs.instance(id) != nil || rs.dozesAs(id) {
 		return true
 	}
 	b := labels.NewBuilder(id)
@@ -68,4 +68,19 @@ func (e *Engine) watches(rs *ruleState, id labels.Labels) bool {
 		}
 	}
 	return false
+}
+
+// dozesAs tells whether an identity of the rule dozes: it is found where a carrier's key,
+// which is the identity, has it.
+func (rs *ruleState) dozesAs(id labels.Labels) bool {
+	if len(rs.dozing) == 0 {
+		return false
+	}
+	is := func(d *doze) bool { return labels.Equal(d.id, id) }
+	for i, l := range rs.rule.prog.leaves {
+		if l.carrier {
+			return slices.ContainsFunc(rs.joins[i][id.Hash()], func(j *join) bool { return slices.ContainsFunc(j.dozes, is) })
+		}
+	}
+	return slices.ContainsFunc(rs.dozing, is)
 }

@@ -2,6 +2,7 @@ package ruleset
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -71,5 +72,40 @@ func TestRunAcrossTheBeginningOfTheWindow(t *testing.T) {
 	}
 	if n := len(lost.entries); n != 3 {
 		t.Errorf("%d entries told again, want those of the second alert: %v", n, lost.entries)
+	}
+}
+
+// What a start tells is news to the log, though it be said of one check, at one
+// millisecond and as the same line of its own as before the start.
+func TestLinesOfAStartAreItsOwn(t *testing.T) {
+	w := newWorld()
+	at := timelineStart.Add(time.Minute)
+	start := func() *Engine {
+		e, err := w.engine(parseOne(t, "groups: [{name: g, interval: 1m, rules: [{alert: High, expr: a > 5, consecutive: 1}]}]"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Recover(t.Context(), at, w.alerts()); err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	deliver := func(e *Engine, ts int64, v float64) {
+		b := sample.Batch{Source: sample.Source{Name: "src"}, Samples: []sample.Sample{{Labels: labels.FromStrings(model.MetricNameLabel, "a", "i", "x"), T: at.UnixMilli() - 50 + ts, V: v}}}
+		if err := e.Ingest(t.Context(), w.accept(b, at.UnixMilli()), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := start()
+	deliver(e, 1, 9)
+	deliver(e, 2, 1)
+	e = start()
+	deliver(e, 3, 9)
+	var said []State
+	for _, en := range w.entries {
+		said = append(said, en.To)
+	}
+	if want := []State{StateFiring, StateInactive, StateFiring}; !slices.Equal(said, want) {
+		t.Errorf("the live log says %q, want %q", said, want)
 	}
 }

@@ -9,15 +9,11 @@ import (
 
 // Reasons of live entries that a reload calls for.
 const (
-	reasonRemoved = "rule removed"
+	// ReasonRemoved is why an alert ended whose rule is gone.
+	ReasonRemoved = "rule removed"
 	reasonEdited  = "rule edited"
 	reasonAdded   = "rule added"
 )
-
-// ByReload tells whether a reload called for the entry, and not a check.
-func (e Entry) ByReload() bool {
-	return e.Reason == reasonRemoved || e.Reason == reasonEdited || e.Reason == reasonAdded
-}
 
 // Reload replaces the rules, fully or not at all. A rule that judges as before
 // keeps its runs, whatever became of its texts and labels. An edited rule's
@@ -103,7 +99,7 @@ func (e *Engine) swap(ctx context.Context, next, fresh, dropped []*ruleState) er
 			if !in.told.open() {
 				continue
 			}
-			reason := reasonRemoved
+			reason := ReasonRemoved
 			if i >= 0 {
 				if fresh[i].instance(in.id) != nil {
 					continue

@@ -431,6 +431,9 @@ func (s *source) forgetUps(before int64) {
 	if i > 1024 {
 		s.ups = slices.Delete(s.ups, 0, i)
 	}
+	if i, _ := slices.BinarySearch(s.nextUps, before); i > 1024 {
+		s.nextUps = slices.Delete(s.nextUps, 0, i-1) // the last of them tells of the checks since
+	}
 }
 
 // pointsOf returns the series' points in (lo, hi], from memory where it holds

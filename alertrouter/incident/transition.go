@@ -60,8 +60,9 @@ type Transition struct {
 	Samples         []Sample  // the samples that made the alert, oldest first
 	Source          string    // who delivers the alert's series; silent sources are told once per source
 	GeneratorURL    string    // link to the alert's origin; may be empty
-	// Occasion tells transitions of one check and state apart that a change of the rules
-	// called for: an alert may close and open anew without a check in between. Zero: none.
+	// Occasion tells transitions of one check and state apart: late samples or a change of
+	// the rules may have an alert close, open and close anew at one check. Handed over
+	// again, a transition has the occasion that it had. Zero: none.
 	Occasion time.Time
 	// Expires is set for alerts that outside systems push again and again: an
 	// alert that is not pushed anew by then goes to no-data. Such an alert is

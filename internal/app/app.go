@@ -330,8 +330,8 @@ func knownAlerts(ctx context.Context, store *incident.Store, since time.Time) ([
 	}
 	var out []ruleset.OpenAlert
 	for _, i := range append(open, closed...) {
-		if !judgedHere(&i) {
-			continue
+		if !judgedHere(&i) || !i.ClosedAt.IsZero() && i.Reason == ruleset.ReasonRemoved {
+			continue // where the rule is back and the alert stands, it has to be told anew
 		}
 		out = append(out, ruleset.OpenAlert{
 			RuleID: i.RuleID, Identity: i.Identity, State: ruleset.State(i.State),

@@ -17,7 +17,7 @@ type Handler interface {
 
 // toRouter hands the rule engine's live log to the incidents. What the router
 // has taken once changes nothing when it comes again, so entries that are
-// handed over twice after a crash are harmless.
+// handed over twice are harmless. A start tells what the incidents lack.
 type toRouter struct {
 	router Handler
 	logs   Logs
@@ -74,9 +74,7 @@ func event(e ruleset.Entry) (alertrouter.Event, bool) {
 		Reason:      e.Reason,
 		Source:      e.Source.Name,
 		Samples:     make([]incident.Sample, 0, len(e.Samples)),
-	}
-	if e.ByReload() {
-		ev.Occasion = ev.At
+		Occasion:    time.UnixMilli(e.At).UTC(),
 	}
 	if c := e.Rule.Contract; c != nil {
 		ev.ContractRow, ev.ContractLiteral = c.Row, c.Literal

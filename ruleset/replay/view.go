@@ -47,7 +47,7 @@ func newView(r *ruleset.Rule, q queryable, past Past, id labels.Labels) (*view, 
 	carried := carriers(expr)
 	err = past.Each(func(rec journal.Record) error {
 		switch {
-		case rec.Kind == journal.KindLate && v.mine(rec.Labels) && strings.HasPrefix(rec.Reason, r.ID()+" "):
+		case rec.Kind == journal.KindLate && !rec.Labels.IsEmpty() && v.mine(rec.Labels) && strings.HasPrefix(rec.Reason, r.ID()+" "):
 			v.late = append(v.late, rec)
 		case rec.Kind == journal.KindEnd && v.mine(rec.Labels) && slices.ContainsFunc(carried, func(vs *parser.VectorSelector) bool { return matches(vs, rec.Labels) }):
 			v.ends = append(v.ends, rec)
