@@ -2,7 +2,6 @@ package incident
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -18,25 +17,7 @@ type Wording func(*Incident) (lset, annotations labels.Labels)
 // labels are an entry, too, and bring the incident under the routes that they lead to.
 // What has its labels already stays untouched, so that it may be called at any time.
 func (s *Store) Relabel(ctx context.Context, now time.Time, wording Wording, plan Planner) ([]Change, error) {
-	var changes []Change
-	err := s.inTx(ctx, func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, `SELECT `+incidentColumns+` FROM incidents i WHERE i.closed_at IS NULL ORDER BY i.id`)
-		if err != nil {
-			return err
-		}
-		incs, err := scanIncidents(rows)
-		if err != nil {
-			return err
-		}
-		a := &applier{ctx: ctx, tx: newStatements(tx), now: now, plan: plan}
-		for n := range incs {
-			if err := a.relabel(&incs[n], wording); err != nil {
-				return fmt.Errorf("incident %d: %w", incs[n].ID, err)
-			}
-		}
-		changes = a.changes
-		return nil
-	})
+	changes, err := s.eachOpen(ctx, now, plan, func(a *applier, inc *Incident) error { return a.relabel(inc, wording) })
 	if err != nil {
 		return nil, fmt.Errorf("incident store: relabel: %w", err)
 	}

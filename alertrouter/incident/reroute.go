@@ -12,6 +12,16 @@ import (
 // told as of an opening; one that is no longer to be told but was, still gets
 // the close. Changes that wait move along.
 func (s *Store) Reroute(ctx context.Context, now time.Time, plan Planner) error {
+	if _, err := s.eachOpen(ctx, now, plan, (*applier).reroute); err != nil {
+		return fmt.Errorf("incident store: reroute: %w", err)
+	}
+	return nil
+}
+
+// eachOpen calls fn for the open incidents, all in one transaction, and returns what it
+// has changed.
+func (s *Store) eachOpen(ctx context.Context, now time.Time, plan Planner, fn func(*applier, *Incident) error) ([]Change, error) {
+	var changes []Change
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
 		rows, err := tx.QueryContext(ctx, `SELECT `+incidentColumns+` FROM incidents i WHERE i.closed_at IS NULL ORDER BY i.id`)
 		if err != nil {
@@ -23,16 +33,14 @@ func (s *Store) Reroute(ctx context.Context, now time.Time, plan Planner) error 
 		}
 		a := &applier{ctx: ctx, tx: newStatements(tx), now: now, plan: plan}
 		for n := range incs {
-			if err := a.reroute(&incs[n]); err != nil {
+			if err := fn(a, &incs[n]); err != nil {
 				return fmt.Errorf("incident %d: %w", incs[n].ID, err)
 			}
 		}
+		changes = a.changes
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("incident store: reroute: %w", err)
-	}
-	return nil
+	return changes, err
 }
 
 // membership is one group of an incident.
