@@ -196,7 +196,7 @@ func (e *Engine) feed(ser *series, f *feed, p point, inOrder bool) (late bool) {
 	if l.carrier && len(f.join.insts) == 0 {
 		through := max(r.lastCheck(e.taking.bound-r.Lateness.Milliseconds()), f.rs.lateFor(ser, p))
 		late = e.late(f.rs, ser, p, lo, min(through, last))
-		if hi > through {
+		if hi > through && !isStale(p.v) {
 			if in := e.newInstance(f.rs, f.join.key, max(lo, through+1)); in != nil {
 				in.mark(in.first, in.operandsThrough(e.now))
 			}
@@ -220,7 +220,7 @@ func (e *Engine) feed(ser *series, f *feed, p point, inOrder bool) (late bool) {
 			continue
 		}
 		k := max(lo, through+1)
-		if l.carrier && k < in.first {
+		if l.carrier && k < in.first && !isStale(p.v) {
 			in.mark(k, in.first)
 			in.startAt(k)
 		}

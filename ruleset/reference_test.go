@@ -342,7 +342,7 @@ func (f *reference) log(last int64) []string {
 	f.prepare(last)
 	for _, o := range f.carriers(f.expr, standing{}) {
 		for _, s := range f.all {
-			if !o.reads(s.Labels) {
+			if !o.reads(s.Labels) || isStale(s.V) {
 				continue
 			}
 			id, k := o.id(s.Labels), f.rule.checkOf(s.T+o.offset())
@@ -352,7 +352,8 @@ func (f *reference) log(last int64) []string {
 		}
 	}
 	for id, start := range starts {
-		h := history{rule: f.rule, state: StateInactive}
+		// A stale marker ends a series before its first sample, too.
+		h := history{rule: f.rule, state: StateInactive, gone: f.over(f.expr, standing{}, id, f.rule.timeOf(start))}
 		for k := start; k <= last; k++ {
 			v, value, ended := f.verdict(id, k)
 			for _, text := range h.judge(v, ended, f.over(f.expr, standing{}, id, f.rule.timeOf(k))) {
