@@ -1,6 +1,8 @@
 package apptest
 
 import (
+	"bytes"
+	"net/http"
 	"testing"
 
 	"github.com/golang/snappy"
@@ -33,6 +35,14 @@ func WriteSections(t testing.TB, address, token string, points ...Point) (int, s
 
 func writeV1(t testing.TB, address, token string, points []Point, header ...string) (int, string) {
 	t.Helper()
+	b, err := messageV1(points)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return write(t, address, token, "application/x-protobuf", b, header...)
+}
+
+func messageV1(points []Point) ([]byte, error) {
 	req := &prompb.WriteRequest{}
 	for _, p := range points {
 		req.Timeseries = append(req.Timeseries, prompb.TimeSeries{
@@ -40,11 +50,26 @@ func writeV1(t testing.TB, address, token string, points []Point, header ...stri
 			Samples: []prompb.Sample{{Timestamp: p.T, Value: p.V}},
 		})
 	}
-	b, err := req.Marshal()
+	return req.Marshal()
+}
+
+// TryWriteV1 is WriteV1 to a server that may be gone.
+func TryWriteV1(address string, points ...Point) (status int, err error) {
+	b, err := messageV1(points)
 	if err != nil {
-		t.Fatal(err)
+		return 0, err
 	}
-	return write(t, address, token, "application/x-protobuf", b, header...)
+	req, err := http.NewRequest(http.MethodPost, address, bytes.NewReader(snappy.Encode(nil, b)))
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Content-Type", "application/x-protobuf")
+	req.Header.Set("Content-Encoding", "snappy")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	return resp.StatusCode, resp.Body.Close()
 }
 
 // WriteV2 sends points by remote write 2.0 and returns status and answer.
