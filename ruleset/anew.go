@@ -13,7 +13,7 @@ import (
 
 // asksEnds says whether the rule's checks have to be asked what began anew.
 func (r *Rule) asksEnds() bool {
-	return r.prog != nil && !r.prog.plain && r.Missing == MissingBreach
+	return r.prog != nil && r.Missing == MissingBreach
 }
 
 // hasEnded says whether the series has an end, now or once.
@@ -34,7 +34,7 @@ func (s *span) begins(k int64, v Verdict) cell {
 	switch {
 	case v == VerdictBreach || v == VerdictOpen:
 		return 0
-	case v == VerdictMissing && s.in.rs.rule.prog.plain: // a NaN
+	case v == VerdictMissing && !s.in.rs.begins && s.in.rs.rule.prog.plain: // a NaN
 		return cellBegun
 	case !s.in.mayHaveEnded():
 		return 0

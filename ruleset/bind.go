@@ -42,15 +42,41 @@ func (e *Engine) bindLeaf(rs *ruleState, ser *series, i int) {
 
 // join finds or makes the meeting place of a leaf's key.
 func (rs *ruleState) join(leaf int, key labels.Labels) *join {
-	h := key.Hash()
-	for _, j := range rs.joins[leaf][h] {
+	j := rs.joinAt(leaf, key)
+	if j == nil {
+		h := key.Hash()
+		j = &join{key: rs.sameKey(h, key)}
+		rs.joins[leaf][h] = append(rs.joins[leaf][h], j)
+	}
+	return j
+}
+
+// joinAt finds the meeting place of a leaf's key; nil where there is none.
+func (rs *ruleState) joinAt(leaf int, key labels.Labels) *join {
+	for _, j := range rs.joins[leaf][key.Hash()] {
 		if labels.Equal(j.key, key) {
 			return j
 		}
 	}
-	j := &join{key: rs.sameKey(h, key)}
-	rs.joins[leaf][h] = append(rs.joins[leaf][h], j)
-	return j
+	return nil
+}
+
+// keyOf is where an identity meets what it reads at a leaf.
+func (e *Engine) keyOf(l *leaf, id labels.Labels) labels.Labels {
+	if l.carrier {
+		return id
+	}
+	return l.look.apply(e.builder, id)
+}
+
+// meeting lists where an identity would meet what it reads, as far as something is there.
+func (e *Engine) meeting(rs *ruleState, id labels.Labels) (joins []*join) {
+	for i, l := range rs.rule.prog.leaves {
+		if j := rs.joinAt(i, e.keyOf(l, id)); j != nil {
+			joins = append(joins, j)
+		}
+	}
+	return joins
 }
 
 // sameKey returns the key as another leaf has it, for memory's sake.
@@ -132,11 +158,7 @@ func (e *Engine) addInstance(rs *ruleState, id labels.Labels, first int64) *inst
 	if rs.rule.prog != nil {
 		in.joins = make([]*join, len(rs.rule.prog.leaves))
 		for i, l := range rs.rule.prog.leaves {
-			key := id
-			if !l.carrier {
-				key = l.look.apply(e.builder, id)
-			}
-			j := rs.join(i, key)
+			j := rs.join(i, e.keyOf(l, id))
 			j.heed(i)
 			j.insts = append(j.insts, in)
 			in.joins[i] = j

@@ -16,6 +16,7 @@ import (
 
 	"watchkeeper/internal/journal"
 	"watchkeeper/internal/property"
+	"watchkeeper/internal/sample"
 )
 
 var errDead = errors.New("the process is dead")
@@ -102,7 +103,26 @@ func (s *stepping) start(left int, takes bool) {
 func (s *stepping) deliver() {
 	p := s.ps[s.next]
 	s.next++
-	s.check(s.e.Ingest(s.t.Context(), s.w.accept(p.batch, p.at), time.UnixMilli(p.at)))
+	now := time.UnixMilli(p.at)
+	if !s.e.MayBeLate(p.batch, now) {
+		s.check(s.e.Ingest(s.t.Context(), s.w.accept(p.batch, p.at), now))
+		return
+	}
+	stored := false
+	s.check(s.e.IngestOld(s.t.Context(), p.batch.Source, now, func(foresee Foresee) (sample.Batch, error) {
+		records, err := foresee(s.w.fresh(p.batch, p.at))
+		if err != nil || s.m.moment() {
+			return sample.Batch{}, errors.Join(err, errDead)
+		}
+		if s.w.records = append(s.w.records, records...); s.m.moment() {
+			return sample.Batch{}, errDead
+		}
+		stored = true
+		return s.w.accept(p.batch, p.at), nil
+	}))
+	if !stored {
+		s.next-- // nobody was answered: it comes again
+	}
 }
 
 func (s *stepping) check(err error) {
@@ -168,7 +188,7 @@ func TestCrashWithinAStep(t *testing.T) {
 	property.Check(t, func(rt *rapid.T) {
 		s := drawScenario(rt)
 		groups := parseOne(rt, s.rule)
-		ps := drawParcels(rt, s)
+		ps := drawSamplesLate(rt, &s, drawLateUps(rt, &s, drawParcels(rt, s)), false)
 		exact := rapid.Bool().Draw(rt, "at the step's time")
 		never := stepping{t: t, w: newWorld(), groups: groups, ps: ps, comes: func() bool { return false }}
 		never.start(-1, false)

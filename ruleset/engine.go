@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -46,12 +47,15 @@ type Engine struct {
 	refused       map[Refusal]int // since the start
 	lateLimit     lateLimit
 	unlisted      map[string]int // late samples beyond it since the start, by customer
+	unread        map[string]int // identities of streaming rules that could not be read, by customer
 	touched       []*instance
 	due           []*ruleState                // those of which time calls for judging instances
 	stepping      bool                        // somebody is at it, and gives way
 	giveWay       func()                      // lets in who waits for mu
 	looksAtOnce   int                         // before it does
 	leastLateness int64                       // ms, of the rules
+	deadlines     atomic.Pointer[deadlines]   // of the rules; mu is not needed to read it
+	reached       atomic.Int64                // now for those who do not hold mu
 	sleepers      *sleepers                   // of no rule; the root of all
 	wide          bool                        // nobody sleeps: every identity has its instance
 	told          map[instanceKey][]OpenAlert // while state is rebuilt: what the live log said
@@ -98,7 +102,6 @@ type ruleState struct {
 	maxCheck  int64                // last check that has come
 	missCheck int64                // last check whose missing_after has come
 	lateCheck int64                // last check whose lateness has come
-	failed    int64                // engine time at which its evaluation failed; 0 when it did not
 	isDue     bool                 // in Engine.due
 	looked    int                  // then: how many of all have been looked at
 	ripens    bool                 // then: those of ripe are to be judged
@@ -110,6 +113,8 @@ type ruleState struct {
 	// evaluated rules only
 	eval      *evaluation
 	ends      endings
+	unread    *unread // what could not be read; nil for nothing
+	waiting   int     // identities that are counted as unread for that
 	dirty     map[int64]bool
 	sources   map[*source]bool
 	nextCheck int64 // next check to evaluate for the first time; 0 before any
@@ -124,7 +129,12 @@ type taking struct {
 	at     int64   // engine time just before the batch
 	bound  int64   // event time up to which src had settled then
 
+	isFirst bool // src was never heard of before
+
 	bounds map[*ruleState]int64 // those of src's series, for the rules that read some, once somebody asks
+
+	foresees bool                    // it is not taken yet: what of it is late is listed
+	ends     map[lateKey]foreseenEnd // of the batch, where that was done
 }
 
 // settledBefore is the last check of the instance that was final before the
@@ -163,7 +173,7 @@ func New(cfg Config, groups []Group, store storage.Queryable, j Journal, sink Si
 	e := &Engine{
 		cfg: cfg, store: store, journal: j, sink: sink, logger: logger,
 		promql: newPromQL(logger), series: newIndex(), sources: map[sample.Source]*source{},
-		customers: map[string]int{}, refused: map[Refusal]int{}, unlisted: map[string]int{}, lateLimit: lateLimit{most: cfg.MaxLatePerDay, listed: map[string]int{}}, sleepers: &sleepers{next: map[*ruleState]*sleepers{}}, builder: labels.NewBuilder(labels.EmptyLabels()),
+		customers: map[string]int{}, refused: map[Refusal]int{}, unlisted: map[string]int{}, unread: map[string]int{}, lateLimit: lateLimit{most: cfg.MaxLatePerDay, listed: map[string]int{}}, sleepers: &sleepers{next: map[*ruleState]*sleepers{}}, builder: labels.NewBuilder(labels.EmptyLabels()),
 	}
 	e.looksAtOnce, e.lines = looksAtOnce, rand.Int()
 	e.giveWay, e.words, e.out.words = e.mu.giveWay, newWording(), newWording()
@@ -231,6 +241,7 @@ func (e *Engine) newState(r *Rule, index int) (*ruleState, error) {
 // use makes states the loaded rules.
 func (e *Engine) use(states []*ruleState) {
 	e.rules = states
+	e.deadlines.Store(deadlinesOf(states))
 	e.byMetric = map[string][]*ruleState{}
 	leaves := 1
 	e.leastLateness = math.MaxInt64 / 4
@@ -265,8 +276,12 @@ func (rs *ruleState) metrics() []string {
 // error comes from the store, the journal or the sink; the batch may then be
 // handed over again.
 func (e *Engine) Ingest(ctx context.Context, b sample.Batch, now time.Time) error {
+	return e.ingested(ctx, e.ingest(ctx, b, now.UnixMilli()))
+}
+
+// ingested counts a batch and hands over what was judged with it.
+func (e *Engine) ingested(ctx context.Context, err error) error {
 	e.m.batches.Inc()
-	err := e.ingest(ctx, b, now.UnixMilli())
 	if !errors.Is(err, ErrBackpressure) { // what was judged before an error is on its way
 		if ferr := e.flush(ctx); err == nil {
 			err = ferr
@@ -287,16 +302,27 @@ func (e *Engine) ingest(ctx context.Context, b sample.Batch, now int64) error {
 	if err := e.catchUpFor(ctx, b); err != nil {
 		return err
 	}
+	e.begin(b.Source, b.FillIn, now)
+	return e.takeBatch(ctx, b)
+}
+
+// begin opens the taking of a batch.
+func (e *Engine) begin(id sample.Source, fillIn bool, now int64) {
 	before := e.tick(now)
-	src := e.source(b.Source)
+	src := e.source(id)
 	// A check that settles at this very moment still takes this batch.
 	e.taking = taking{src: src, before: before, at: max(before, e.now-1)}
 	e.batch++
 	e.taking.bound = src.bound(e.taking.at, e.forceAfter())
-	if src.contact == 0 {
+	if e.taking.isFirst = src.contact == 0; e.taking.isFirst {
 		e.taking.bound = math.MinInt64 / 2
 	}
-	e.contact(src, b.FillIn)
+	e.contact(src, fillIn)
+}
+
+// takeBatch takes a batch whose taking has begun, and judges what it touched.
+func (e *Engine) takeBatch(ctx context.Context, b sample.Batch) error {
+	src := e.taking.src
 	e.apply(src, b)
 	e.endFillIn(src, b.FillIn)
 	e.taking = taking{}
@@ -330,6 +356,7 @@ func (e *Engine) forceAfter() int64 { return time.Duration(e.cfg.ForceAfter).Mil
 func (e *Engine) tick(now int64) int64 {
 	before := e.now
 	e.now = max(e.now, now)
+	e.reached.Store(e.now)
 	return before
 }
 

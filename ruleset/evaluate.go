@@ -164,8 +164,7 @@ func (e *Engine) feedEvaluated(ser *series, f *evalFeed, p point) (late bool) {
 	rs := f.rs
 	r := rs.rule
 	lo, hi := r.checkOf(p.t+f.offset), r.checkOf(p.t+f.offset+f.window)-1
-	through := r.lastCheck(e.taking.bound - r.Lateness.Milliseconds())
-	late = e.late(rs, ser, p, lo, min(through, hi))
+	through, late := e.lateForEvaluated(ser, f, p)
 	if rs.nextCheck == 0 {
 		rs.nextCheck = r.lastCheck(e.started-1) + 1
 	}
@@ -174,6 +173,14 @@ func (e *Engine) feedEvaluated(ser *series, f *evalFeed, p point) (late bool) {
 		rs.dirty[k] = true
 	}
 	return late
+}
+
+// lateForEvaluated keeps a sample from the checks that had settled before the batch, and returns
+// the last of them.
+func (e *Engine) lateForEvaluated(ser *series, f *evalFeed, p point) (through int64, late bool) {
+	r := f.rs.rule
+	through = f.rs.settledBy(e.taking.bound)
+	return through, e.late(f.rs, ser, p, r.checkOf(p.t+f.offset), min(through, r.checkOf(p.t+f.offset+f.window)-1))
 }
 
 // evaluateDue evaluates the checks of a rule that are new or dirty.
@@ -202,7 +209,7 @@ func (e *Engine) evaluateDue(ctx context.Context, rs *ruleState) error {
 		for j < len(ks) && ks[j] == ks[j-1]+1 {
 			j++
 		}
-		if err := e.evaluate(ctx, rs, ks[i], ks[j-1]); err != nil {
+		if err := e.evaluateAround(ctx, rs, ks[i], ks[j-1]); err != nil {
 			return fmt.Errorf("rule %q: %w", r.ID(), err)
 		}
 		for _, k := range ks[i:j] {

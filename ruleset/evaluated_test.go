@@ -150,8 +150,7 @@ func TestEvaluatedEqualsDefinition(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			rt.Fatalf("%s\n%s\nsettled log (-definition +engine):\n%s", s.rule, s, diff)
 		}
-		crash := map[int]bool{rapid.IntRange(0, len(ps)-1).Draw(rt, "crash at"): true}
-		got, _ = settledLog(t, groups, ps, crash)
+		got, _ = settledLog(t, groups, ps, drawDeaths(rt, ps, 1, 1))
 		if diff := cmp.Diff(want, got); diff != "" {
 			rt.Fatalf("%s\n%s\nsettled log after a crash (-definition +engine):\n%s", s.rule, s, diff)
 		}

@@ -14,7 +14,7 @@ import (
 )
 
 // recoverSources takes up the journal's sources with the up-samples from then on
-// and the latest watermark that the store has.
+// and the watermarks since then, at least the latest that the store has.
 func (e *Engine) recoverSources(ctx context.Context, p *past, from int64) error {
 	e.useSources(p)
 	if err := e.readUps(ctx, from, p, nil, nil); err != nil {
@@ -75,7 +75,12 @@ func (e *Engine) readUps(ctx context.Context, from int64, p *past, one *source, 
 // readWatermarks reads the watermarks declared in [from, to].
 func (e *Engine) readWatermarks(ctx context.Context, from, to int64, one *source) error {
 	err := readSeries(ctx, e.store, from, max(from, to), factMatchers(sample.WatermarkMetric, one), func(l labels.Labels, pt point) {
-		e.source(sourceOf(l)).watermark = watermarkOf(pt.v)
+		s := e.source(sourceOf(l))
+		if s.watermark == 0 && s.contact < from {
+			s.watermark = watermarkOf(pt.v) // what it was before is not known
+			return
+		}
+		s.declare(watermarkOf(pt.v), pt.t-1)
 	})
 	if err != nil {
 		return fmt.Errorf("watermarks: %w", err)

@@ -215,7 +215,7 @@ func (in *instance) idle(before int64) bool {
 // quiet says whether no alert and no run stands or is told of.
 func (in *instance) quiet() bool {
 	return in.live.phase == phaseInactive && in.live.run == 0 && in.settled.phase == phaseInactive && in.settled.run == 0 &&
-		in.told == phaseInactive && len(in.log) == 0 && len(in.episodes) == 0 && !in.silent && !in.stale && !in.queued
+		in.told == phaseInactive && len(in.log) == 0 && len(in.episodes) == 0 && !in.silent && !in.stale && !in.queued && in.unread == nil
 }
 
 // idle says whether nobody needs the series and it had no sample since before.

@@ -34,6 +34,23 @@ func (o *outbox) put(entries []Entry) {
 	o.entries = append(o.entries, entries...)
 }
 
+// reword has what waits told with the texts of the rules in force: told with those that
+// were, it would undo what is told of their change meanwhile.
+func (o *outbox) reword(inForce []*ruleState) {
+	byID := make(map[string]*Rule, len(inForce))
+	for _, rs := range inForce {
+		byID[rs.rule.ID()] = rs.rule
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for i := range o.entries {
+		if r := byID[o.entries[i].Rule.ID()]; r != nil {
+			o.entries[i].Rule = r
+		}
+	}
+	o.reworded.Store(true)
+}
+
 func (o *outbox) len() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()

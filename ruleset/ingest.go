@@ -1,7 +1,6 @@
 package ruleset
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -9,13 +8,8 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
-	"watchkeeper/internal/journal"
 	"watchkeeper/internal/sample"
 )
-
-// lateWords stands in the journal between a rule's id and its last final
-// check's T when a sample came late; Recover reads it back.
-const lateWords = " settled through "
 
 // source returns what is known of a deliverer.
 func (e *Engine) source(id sample.Source) *source {
@@ -35,13 +29,16 @@ func (e *Engine) contact(src *source, fillIn bool) {
 	}
 	if src.contact == 0 {
 		src.contact, src.fillIn = e.now, fillIn
+		if !fillIn {
+			src.filled = e.now
+		}
 	}
 }
 
 // endFillIn notes the end of a source's fill-in.
 func (e *Engine) endFillIn(src *source, fillIn bool) {
 	if src.fillIn && !fillIn {
-		src.fillIn = false
+		src.fillIn, src.filled = false, e.now
 		e.touchSource(src)
 	}
 }
@@ -60,7 +57,11 @@ func (e *Engine) apply(src *source, b sample.Batch) {
 		e.addEnd(end)
 	}
 	if b.Watermark != 0 && b.Watermark != src.watermark {
-		src.watermark = b.Watermark
+		before := e.taking.at
+		if e.taking.isFirst {
+			before = math.MinInt64 / 2 // nothing of it has settled, whatever engine time was
+		}
+		src.declare(b.Watermark, before)
 		if b.Watermark != sample.Current {
 			e.touchSource(src)
 		}
@@ -116,17 +117,23 @@ func (e *Engine) give(src *source, h *hot, p point) {
 			return
 		}
 	}
+	if h = e.meet(src, h, p); h != nil && e.take(h, p) {
+		e.m.lateSamples.Inc()
+	}
+}
+
+// meet has a series of which a sample comes begin anew where it was as good as forgotten, and
+// notes who delivers it; nil when no rule reads it.
+func (e *Engine) meet(src *source, h *hot, p point) *hot {
 	if e.longSilent(h) && e.forgettable(h.of, nil) {
 		if h = e.anew(src, h.of, p); h == nil {
-			return
+			return nil
 		}
 	}
 	if h.source != src && !h.of.deliveredBy(src) {
 		e.assign(h.of, src)
 	}
-	if e.take(h, p) {
-		e.m.lateSamples.Inc()
-	}
+	return h
 }
 
 // lookUp finds or makes the series of a sample by its labels; nil when no rule
@@ -189,12 +196,10 @@ func (e *Engine) feed(ser *series, f *feed, p point, inOrder bool) (late bool) {
 			return false
 		}
 	}
-	r := f.rs.rule
-	l := r.prog.leaves[f.leaf]
-	lo, hi := r.checkOf(p.t+l.offset), r.checkOf(p.t+l.offset+l.lookback)-1
-	last := max(hi, lo+l.reach(r)) // hi but for a group, whose end later checks may see
+	l := f.rs.rule.prog.leaves[f.leaf]
+	lo, hi, last := f.checks(p)
 	if l.carrier && len(f.join.insts) == 0 {
-		through := max(r.lastCheck(e.taking.bound-r.Lateness.Milliseconds()), f.rs.lateFor(ser, p))
+		through := max(e.settledFor(f, lo), f.rs.lateFor(ser, p))
 		late = e.late(f.rs, ser, p, lo, min(through, last))
 		if hi > through && !isStale(p.v) {
 			if in := e.newInstance(f.rs, f.join.key, max(lo, through+1)); in != nil {
@@ -209,7 +214,7 @@ func (e *Engine) feed(ser *series, f *feed, p point, inOrder bool) (late bool) {
 		e.expand(in, lo)
 		through := max(e.settledBefore(in), f.rs.lateFor(ser, p))
 		late = e.late(f.rs, ser, p, lo, min(through, last)) || late
-		hi := hi
+		counts, hi := hi, hi
 		if last > hi && in.head() > hi && mayEnd(f.join.series, p.t, math.MaxInt64) {
 			hi = min(last, in.head())
 		}
@@ -220,14 +225,28 @@ func (e *Engine) feed(ser *series, f *feed, p point, inOrder bool) (late bool) {
 			continue
 		}
 		k := max(lo, through+1)
-		if l.carrier && k < in.first && !isStale(p.v) {
+		if l.carrier && k < in.first && k <= counts && !isStale(p.v) {
 			in.mark(k, in.first)
 			in.startAt(k)
 		}
-		in.mark(max(k, in.first), hi)
-		e.touch(in)
+		if k = max(k, in.first); k <= hi {
+			in.mark(k, hi)
+			e.touch(in)
+		}
 	}
 	return late
+}
+
+// checks are those that a sample counts for, lo to hi; last is hi but for a group, whose end
+// later checks may see, and for what may begin anew with the sample.
+func (f *feed) checks(p point) (lo, hi, last int64) {
+	r := f.rs.rule
+	l := r.prog.leaves[f.leaf]
+	lo, hi = r.checkOf(p.t+l.offset), r.checkOf(p.t+l.offset+l.lookback)-1
+	if f.rs.begins {
+		return lo, hi, math.MaxInt64
+	}
+	return lo, hi, max(hi, lo+l.reach(r))
 }
 
 // earlier decides anew what was decided while the series was thought to begin
@@ -252,51 +271,6 @@ func (e *Engine) earlier(ser *series, first int64) {
 			}
 		}
 	}
-}
-
-// lateFor is the last check that a sample is known to have come too late for.
-func (rs *ruleState) lateFor(ser *series, p point) int64 {
-	if len(rs.late) > 0 {
-		if through, late := rs.late[lateKey{ser, p.t}]; late {
-			return through
-		}
-	}
-	return math.MinInt64
-}
-
-// late keeps a sample out of the checks lo to through; there may be none.
-func (e *Engine) late(rs *ruleState, ser *series, p point, lo, through int64) bool {
-	key := lateKey{ser, p.t}
-	if old, there := rs.late[key]; there && through <= old {
-		return true
-	}
-	if lo > through {
-		return false
-	}
-	customer := ser.source.id.Customer
-	if !e.mayList(customer) {
-		return true
-	}
-	rs.late[key] = through
-	e.record(journal.Record{
-		Kind: journal.KindLate, Customer: customer, Source: ser.source.id.Name, Labels: ser.labels,
-		T: p.t, V: p.v, Arrive: e.now, Reason: lateReason(rs.rule, through),
-	})
-	return true
-}
-
-// mayList says whether the journal may have one more record of something late.
-func (e *Engine) mayList(customer string) bool {
-	if e.rebuild || e.lateLimit.take(customer, e.now) {
-		return true
-	}
-	e.m.lateUnlisted.Inc()
-	e.unlisted[customer]++
-	return false
-}
-
-func lateReason(r *Rule, through int64) string {
-	return fmt.Sprint(r.ID(), lateWords, r.timeOf(through))
 }
 
 // newSeries takes up a series if some rule reads it.
@@ -408,19 +382,15 @@ func (e *Engine) addEnd(end sample.End) {
 		return
 	}
 	ser.catchUp()
-	t := e.effective(ser, end.T)
-	void := t != end.T && ser.sampledAfter(end.T)
-	if void {
-		t = end.T
+	_, listed := e.taking.ends[lateKey{ser, end.T}]
+	f := e.effectOf(ser, end.T, false)
+	if !listed {
+		e.listEnd(ser.labels, end, f)
+	}
+	if f.void {
 		ser.addVoid(end.T, e.endsFrom())
-	} else if !ser.addEnd(endMark{t: t, told: end.T, reason: end.Reason}, e.endsFrom()) {
-		return
-	}
-	if void || t != end.T {
-		e.record(journal.Record{Kind: journal.KindEnd, Labels: ser.labels, T: t, V: float64(end.T), Arrive: e.now, Reason: end.Reason})
-	}
-	if !void {
-		e.markEnd(ser, t)
+	} else if ser.addEnd(endMark{t: f.t, told: end.T, reason: end.Reason}, e.endsFrom()) {
+		e.markEnd(ser, f.t)
 	}
 }
 

@@ -62,7 +62,6 @@ type instance struct {
 	skipped      bool  // checks up to settledCheck that are not final were skipped
 	queued       bool
 	isRipe       bool    // in rs.ripe
-	aside        bool    // its samples could not be read
 	stale        bool    // a folded cell changed: the live state must be folded anew
 	silent       bool    // in a fill-in: nothing is told
 	behind       int32   // breaches up to solid that were counted and are not in cells; see stand.go
@@ -75,7 +74,8 @@ type instance struct {
 	first   int64
 	settled machine
 	cells   []cell
-	pos     int // in rs.all
+	pos     int     // in rs.all
+	unread  *unread // of a streaming rule: what could not be read; nil for nothing
 
 	finalThrough int64
 	finalIn      uint32 // batch, plus 1, that found checks up to finalThrough final

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"math"
 
 	"github.com/prometheus/prometheus/model/labels"
 )
@@ -15,9 +14,10 @@ func (e *Engine) judge(ctx context.Context, in *instance) (through int64, err er
 	in.catchUp()
 	r := in.rs.rule
 	last := r.lastCheck(e.now)
+	e.readAgain(ctx, in)
 	if in.joins != nil && in.dirtyLo <= in.dirtyHi && in.dirtyLo <= last {
 		lo, hi := max(in.dirtyLo, in.settledCheck+1), min(in.dirtyHi, last)
-		if err := e.evaluateSpan(ctx, in, lo, hi); err != nil {
+		if err := e.evaluateReadable(ctx, in, lo, hi); err != nil {
 			return 0, fmt.Errorf("rule %q: %s: %w", r.ID(), in.id, err)
 		}
 		if in.dirtyHi <= last {
@@ -27,7 +27,7 @@ func (e *Engine) judge(ctx context.Context, in *instance) (through int64, err er
 		}
 	}
 	in.solidify()
-	if err := e.makeSure(ctx, in); err != nil {
+	if err := e.makeSure(ctx, in); err != nil && (e.rebuild || ctx.Err() != nil) { // else a line may lack its reason
 		return 0, fmt.Errorf("rule %q: %s: %w", r.ID(), in.id, err)
 	}
 	if !e.rebuild && in.rests() {
@@ -45,6 +45,15 @@ func (e *Engine) judge(ctx context.Context, in *instance) (through int64, err er
 	e.fold(ctx, in)
 	in.ripen()
 	return through, nil
+}
+
+// evaluateReadable does evaluateSpan as far as samples can be read.
+func (e *Engine) evaluateReadable(ctx context.Context, in *instance, lo, hi int64) error {
+	err := e.evaluateSpan(ctx, in, lo, hi)
+	if err == nil {
+		return nil
+	}
+	return e.goAround(ctx, in, lo, hi, err, func(lo, hi int64) error { return e.evaluateSpan(ctx, in, lo, hi) })
 }
 
 // evaluateSpan gives the checks lo to hi their cells from the operands; those
@@ -104,13 +113,22 @@ func (in *instance) evaluateNewest(k int64) bool {
 
 // decide turns open checks up to through into missing or unobserved.
 func (e *Engine) decide(ctx context.Context, in *instance, through int64) error {
-	lo := int64(math.MaxInt64)
-	for k := in.settledCheck + 1; k <= through; k++ {
-		if in.cell(k) == 0 {
-			lo = k
-			break
-		}
+	in.passUnread(through)
+	lo := in.settledCheck + 1
+	for lo <= through && in.cell(lo) != 0 {
+		lo++
 	}
+	err := e.decideSpan(ctx, in, lo, through)
+	if err == nil {
+		return nil
+	}
+	err = e.goAround(ctx, in, lo, through, err, func(lo, hi int64) error { return e.decideSpan(ctx, in, lo, hi) })
+	in.passUnread(through)
+	return err
+}
+
+// decideSpan decides the open checks lo to through.
+func (e *Engine) decideSpan(ctx context.Context, in *instance, lo, through int64) error {
 	if lo > through {
 		return nil
 	}
@@ -208,8 +226,8 @@ func (e *Engine) refold(ctx context.Context, in *instance) {
 }
 
 // settle makes the checks up to through final, or those before the first of which what
-// the log says of it cannot be read.
-func (e *Engine) settle(ctx context.Context, in *instance, through int64) (err error) {
+// the log says of it cannot be read, unless that was given up.
+func (e *Engine) settle(ctx context.Context, in *instance, through int64, given bool) (err error) {
 	if through <= in.settledCheck {
 		return nil
 	}
@@ -219,6 +237,9 @@ func (e *Engine) settle(ctx context.Context, in *instance, through int64) (err e
 		changes, n := in.settled.step(in.rs.rule, k, in.cell(k))
 		for _, c := range changes[:n] {
 			err = cmp.Or(e.logSettled(ctx, in, c), err)
+		}
+		if given {
+			err = nil
 		}
 		if err != nil && !e.rebuild {
 			in.settled, e.settledN, through = before, e.settledN[:logged], k-1

@@ -36,10 +36,11 @@ func (e *Engine) lateUp(src *source, u sample.Up) (late bool) {
 			continue
 		}
 		late = true
-		if !e.mayList(src.id.Customer) {
+		key := upKey{src, u.T}
+		if old, there := rs.lateUps[key]; there && through <= old || !e.mayList(src.id.Customer) {
 			continue
 		}
-		rs.lateUps[upKey{src, u.T}] = through
+		rs.lateUps[key] = through
 		v := 0.0
 		if u.OK {
 			v = 1
@@ -175,6 +176,13 @@ func lateThrough(r journal.Record) (rule string, ms int64, ok bool) {
 	return rule, ms, ok && err == nil
 }
 
+// settledWhen is the last check that had settled when something came that the journal says
+// to have been too late through ms: by the lateness that the rule had then. By a longer one
+// of today less had.
+func (r *Rule) settledWhen(late journal.Record, ms int64) int64 {
+	return r.lastCheck(min(ms, late.Arrive-r.Lateness.Milliseconds()))
+}
+
 func (p *past) noteLateUp(r journal.Record) {
 	id := sample.Source{Customer: r.Customer, Name: r.Source}
 	if p.lateUps[id] == nil {
@@ -214,7 +222,7 @@ func (e *Engine) recallLateUps(states []*ruleState, p *past) {
 			for _, r := range records {
 				rule, ms, ok := lateThrough(r)
 				if rs := byID[rule]; ok && rs != nil {
-					rs.lateUps[upKey{src, t}] = rs.rule.lastCheck(ms)
+					rs.lateUps[upKey{src, t}] = rs.rule.settledWhen(r, ms)
 				}
 			}
 		}

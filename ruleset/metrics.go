@@ -17,7 +17,8 @@ type engineMetrics struct {
 	evaluations              *metrics.Counter
 	evaluationFailures       *metrics.Counter
 	judgingFailures          *metrics.Counter
-	aside                    atomic.Int64 // identities put aside
+	givenUp                  *metrics.Counter
+	aside                    atomic.Int64 // identities of which samples could not be read
 }
 
 func newEngineMetrics(set *metrics.Set, e *Engine) *engineMetrics {
@@ -39,6 +40,7 @@ func newEngineMetrics(set *metrics.Set, e *Engine) *engineMetrics {
 		evaluations:        set.GetOrCreateCounter("watchkeeper_ruleset_evaluations_total"),
 		evaluationFailures: set.GetOrCreateCounter("watchkeeper_ruleset_evaluation_failures_total"),
 		judgingFailures:    set.GetOrCreateCounter("watchkeeper_ruleset_judging_failures_total"),
+		givenUp:            set.GetOrCreateCounter("watchkeeper_ruleset_checks_given_up_total"),
 	}
 	set.GetOrCreateGauge("watchkeeper_ruleset_identities_unread", func() float64 { return float64(m.aside.Load()) })
 	return m

@@ -87,7 +87,7 @@ func (p *past) take(r journal.Record) error {
 		}
 	case journal.KindFillInEnd:
 		if s := p.sources[id]; s != nil {
-			s.fillIn = false
+			s.fillIn, s.filled = false, r.Arrive
 		}
 	case journal.KindForced:
 		if s := p.sources[id]; s != nil {
@@ -183,7 +183,9 @@ func (e *Engine) rebuildRules(ctx context.Context, states []*ruleState, p *past,
 			return err
 		}
 	}
+	orphans := orphansOf(loose)
 	if reason == reasonRecovered {
+		orphans = append(orphans, e.takeUnread(told, p)...)
 		e.standUp(told, from, p.first < from)
 		if err := e.recallSilent(ctx, states, p, from); err != nil {
 			return err
@@ -210,9 +212,7 @@ func (e *Engine) rebuildRules(ctx context.Context, states []*ruleState, p *past,
 			e.reconcile(ctx, in, told[instanceKey{rs, in.id.Hash()}], why)
 		}
 	}
-	for _, a := range loose {
-		e.logger.Warn("an open alert belongs to no rule", "rule", a.RuleID, "series", a.Identity.String())
-	}
+	e.endOrphans(orphans)
 	return nil
 }
 
@@ -361,29 +361,38 @@ func (e *Engine) recallLate(ser *series, r journal.Record, states []*ruleState) 
 	}
 	for _, rs := range states {
 		if rs.rule.ID() == id {
-			rs.late[lateKey{ser, r.T}] = rs.rule.lastCheck(ms)
+			rs.late[lateKey{ser, r.T}] = rs.rule.settledWhen(r, ms)
 		}
 	}
 }
 
 // standUp gives instances whose alert opened before the samples begin the state
-// that the incident store has, those without any sample included. A later sample
-// may take away what an evaluated identity began with; where nothing is older than
-// the samples, which older says, they have the last word.
+// that the incident store has, those without any sample included. An evaluated identity
+// begins with a verdict, which a sample that nobody had judged may have taken away: where
+// the samples would show it, they have the last word. older says that there were some
+// before them.
 func (e *Engine) standUp(told map[instanceKey][]OpenAlert, from int64, older bool) {
 	for k, as := range told {
 		a := as[len(as)-1]
-		in := k.rs.instance(a.Identity)
-		if !a.State.Open() || in != nil && (k.rs.rule.checkOf(a.Opened) >= in.first || in.joins == nil && !older) {
+		if !a.State.Open() {
+			continue
+		}
+		r, in := k.rs.rule, k.rs.instance(a.Identity)
+		shown := k.rs.eval != nil && (!older || a.Opened > from && r.Missing != MissingBreach)
+		if in != nil && (shown || r.checkOf(a.Opened) >= in.first) {
 			continue
 		}
 		if in == nil {
-			if in = e.newInstance(k.rs, a.Identity, k.rs.rule.lastCheck(from)+1); in == nil {
+			if in = e.newInstance(k.rs, a.Identity, r.lastCheck(from)+1); in == nil {
 				continue
 			}
 			e.touch(in)
 		}
-		in.settled.phase, in.settled.since = phaseOf(a.State), k.rs.rule.checkOf(a.Check)
+		if shown {
+			in.settled.gone = true // it never began
+		} else {
+			in.settled.phase, in.settled.since = phaseOf(a.State), r.checkOf(a.Check)
+		}
 		in.live = in.settled
 	}
 }

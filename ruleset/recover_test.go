@@ -2,6 +2,7 @@ package ruleset
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -107,5 +108,55 @@ func TestLinesOfAStartAreItsOwn(t *testing.T) {
 	}
 	if want := []State{StateFiring, StateInactive, StateFiring}; !slices.Equal(said, want) {
 		t.Errorf("the live log says %q, want %q", said, want)
+	}
+}
+
+// An evaluated alert is taken back by a start that finds a sample which nobody had judged,
+// and with it its identity, be there older samples or not.
+func TestUnjudgedSampleTakesAnEvaluatedAlertBack(t *testing.T) {
+	for _, older := range []bool{false, true} {
+		w := newWorld()
+		groups := parseOne(t, "groups: [{name: g, interval: 1m, rules: [{alert: A, expr: count by (i) (abs(a) > 90) >= 1, consecutive: 1}]}]")
+		e, err := w.engine(groups)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := timelineStart
+		deliver := func(b sample.Batch) {
+			t.Helper()
+			if err := e.Ingest(t.Context(), w.accept(b, now.UnixMilli()), now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if older {
+			deliver(batchOf("a", now.UnixMilli(), "y"))
+		}
+		now = now.Add(30 * time.Hour)
+		deliver(batchOf("a", now.UnixMilli()-1, "x"))
+		amends := batchOf("a", now.UnixMilli(), "x")
+		amends.Samples[0].V = 0
+		w.accept(amends, now.UnixMilli())
+		before := len(w.entries)
+		if e, err = w.engine(groups); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Recover(t.Context(), now, w.alerts()); err != nil {
+			t.Fatal(err)
+		}
+		for range 120 {
+			now = now.Add(time.Minute)
+			if err := e.Advance(t.Context(), now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got []string
+		for _, en := range w.entries[before:] {
+			if en.Identity.Get("i") == "x" {
+				got = append(got, fmt.Sprintf("%s %s->%s %s", en.Log, en.From, en.To, en.Reason))
+			}
+		}
+		if want := []string{"live firing->inactive recovered"}; !slices.Equal(got, want) {
+			t.Errorf("older samples %v: after the start %q, want %q", older, got, want)
+		}
 	}
 }

@@ -19,13 +19,18 @@ const (
 // keeps its runs, whatever became of its texts and labels. An edited rule's
 // state is built anew from the stored samples: its alerts are carried on where
 // they still stand and closed where they do not. A removed rule's alerts end.
+//
+// What the sink does not take is no error: the rules are in force, and it is handed
+// over with what comes next.
 func (e *Engine) Reload(ctx context.Context, groups []Group, now time.Time) error {
 	err := e.reload(ctx, groups, now.UnixMilli())
-	ferr := e.flush(ctx)
+	if ferr := e.flush(ctx); ferr != nil {
+		e.logger.Warn("what was judged up to a reload waits to be told", "entries", e.out.len(), "err", ferr)
+	}
 	if err != nil {
 		return fmt.Errorf("reload rules: %w", err)
 	}
-	return ferr
+	return nil
 }
 
 func (e *Engine) reload(ctx context.Context, groups []Group, now int64) error {
@@ -74,7 +79,7 @@ func (e *Engine) reload(ctx context.Context, groups []Group, now int64) error {
 		rs.rule = r
 	}
 	e.words.texts = texts{}
-	e.out.reworded.Store(true)
+	e.out.reword(next)
 	e.unbind(dropped)
 	e.lines++ // alerts may have other labels, or be gone without a line
 	return nil
@@ -124,7 +129,7 @@ func carried(fresh, dropped []*ruleState) []OpenAlert {
 		for _, in := range rs.all {
 			for _, ep := range in.episodes {
 				a := OpenAlert{
-					RuleID: rs.rule.ID(), Identity: in.id, State: StateResolved,
+					RuleID: rs.rule.ID(), Alert: rs.rule.Alert, Identity: in.id, State: StateResolved,
 					Opened: rs.rule.timeOf(ep.opened), Check: rs.rule.timeOf(max(ep.opened, ep.closed)),
 				}
 				if ep.closed == 0 {
@@ -159,9 +164,11 @@ func (e *Engine) unbind(states []*ruleState) {
 		e.dropSeries(shard, unread, func(*series) {})
 	}
 	for _, rs := range states {
+		rs.unread = nil
+		e.countUnread(rs)
 		for _, in := range rs.all {
 			e.leave(rs, in.id)
-			e.setAside(in, false)
+			e.setUnread(in, nil)
 		}
 		for _, d := range rs.dozing {
 			e.leave(rs, d.id)

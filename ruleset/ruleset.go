@@ -73,7 +73,7 @@ type Entry struct {
 	Rule        *Rule
 	Identity    labels.Labels // of the series, without metric name
 	Labels      labels.Labels // identity, the rule's labels and alertname
-	Annotations labels.Labels // of a live entry about an alert that stands or stood; else empty
+	Annotations labels.Labels // of a live entry about an alert that stands or stood, and whose rule is known; else empty
 	Source      sample.Source // who delivers the series; zero when unknown
 	From, To    State
 	Value       float64    // value at Check; NaN where the check has none
@@ -173,10 +173,12 @@ func (c Config) Validate() error {
 // stands, or one that opened or closed within Config.RecoverWindow.
 type OpenAlert struct {
 	RuleID   string
+	Alert    string // the rule's name
 	Identity labels.Labels
-	State    State // firing or no_data; inactive, resolved or ended when it is closed
-	Opened   int64 // Check of the live entry that opened it, Unix ms
-	Check    int64 // Check of its latest live entry, Unix ms
+	Labels   labels.Labels // with which it was told; those of a rule that is gone tell its customer
+	State    State         // firing or no_data; inactive, resolved or ended when it is closed
+	Opened   int64         // Check of the live entry that opened it, Unix ms
+	Check    int64         // Check of its latest live entry, Unix ms
 }
 
 // Alert is the present state of one rule and identity, for APIs and pages.

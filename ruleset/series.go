@@ -359,7 +359,9 @@ type source struct {
 	id        sample.Source
 	contact   int64
 	watermark int64 // as declared; 0 before any
+	reached   int64 // what its watermark has been at least; it may declare less
 	fillIn    bool
+	filled    int64   // when its fill-in ended, its contact where there was none; 0 before
 	forced    int64   // latest forced bound recorded
 	firstUp   int64   // 0 before any
 	nextUps   []int64 // those that came after it, ascending, where it came too late for some check
@@ -396,9 +398,22 @@ func (s *source) bound(now, forceAfter int64) int64 {
 	case s.fillIn:
 		return now - forceAfter
 	case s.watermark != 0 && s.watermark != sample.Current:
-		b = min(s.watermark, now)
+		b = max(min(s.watermark, now), s.reached)
 	}
 	return max(b, now-forceAfter)
+}
+
+// declare takes a watermark that a batch brings; before is engine time before it. What has
+// settled stays settled, though the source says less than before.
+func (s *source) declare(watermark, before int64) {
+	if s.filled != 0 && s.filled <= before {
+		was := before
+		if s.watermark != 0 && s.watermark != sample.Current {
+			was = min(s.watermark, before)
+		}
+		s.reached = max(s.reached, was)
+	}
+	s.watermark = watermark
 }
 
 // addUp keeps an up-sample. Checks whose slot ends within [u.T, until] may be

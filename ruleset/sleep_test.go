@@ -179,11 +179,7 @@ func TestSleepersEqualDefinition(t *testing.T) {
 			return
 		}
 		want := ref.log(lastScenarioCheck(r))
-		crash := map[int]bool{}
-		for range rapid.IntRange(0, 2).Draw(rt, "crashes") {
-			crash[rapid.IntRange(0, len(ps)-1).Draw(rt, "crash at")] = true
-		}
-		got, _ := settledLog(t, groups, ps, crash)
+		got, _ := settledLog(t, groups, ps, drawDeaths(rt, ps, 0, 2))
 		if diff := cmp.Diff(want, got); diff != "" {
 			rt.Fatalf("%s\n%s\nsettled log (-definition +engine):\n%s", s.rule, s, diff)
 		}

@@ -38,8 +38,8 @@ func loadSpan(ctx context.Context, store storage.Queryable, s *span, in *instanc
 			from, newest = min(from, far), false
 		}
 		for _, ser := range j.series {
-			if newest { // of each slot the latest point counts, so those before the first slot's do not
-				if p, there := latest(ser.tail, from, firstSlot); there && (lo == hi || !isStale(p.v)) {
+			if newest { // of each slot the latest point counts, so those before the first slot's do not, but a sample before a stale marker voids an end mark
+				if p, there := latest(ser.tail, from, firstSlot); there && (!isStale(p.v) || lo == hi && len(ser.ends()) == 0) {
 					s.flat = append(s.flat, ser.tail)
 					continue
 				}

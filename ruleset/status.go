@@ -117,3 +117,20 @@ func (e *Engine) UnlistedLate() map[string]int {
 	defer e.mu.Unlock()
 	return maps.Clone(e.unlisted)
 }
+
+// Unread counts by customer the identities that wait for samples that cannot be read: of
+// an evaluated rule all.
+func (e *Engine) Unread() map[string]int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	out := maps.Clone(e.unread)
+	for _, rs := range e.rules {
+		if rs.unread == nil {
+			continue
+		}
+		for customer, n := range rs.watchedOf {
+			out[customer] += n
+		}
+	}
+	return out
+}

@@ -56,7 +56,7 @@ func (e *Engine) judgeTouched(ctx context.Context) error {
 	}
 	e.handOver(ctx, 1)
 	for _, rs := range e.rules {
-		if err := e.evaluateOrWait(ctx, rs); err != nil {
+		if err := e.evaluateAll(ctx, rs); err != nil {
 			return err
 		}
 	}
@@ -78,8 +78,8 @@ func (e *Engine) judgeTouched(ctx context.Context) error {
 	return nil
 }
 
-// finish judges an instance and settles what is final of it. One whose samples cannot be
-// read is put aside.
+// finish judges an instance and settles what is final of it, as far as its samples can be
+// read.
 func (e *Engine) finish(ctx context.Context, in *instance) error {
 	if e.unevaluated(in.rs) {
 		in.queued = false
@@ -87,13 +87,16 @@ func (e *Engine) finish(ctx context.Context, in *instance) error {
 	}
 	through, err := e.judge(ctx, in)
 	if err != nil {
-		return e.putAside(ctx, in, err)
+		return err
 	}
-	if err := e.settle(ctx, in, through); err != nil {
-		return e.putAside(ctx, in, err)
+	given := e.giveUp(in)
+	if err := e.settle(ctx, in, in.unread.before(in.rs.unread.before(through)), given); err != nil {
+		if e.rebuild || ctx.Err() != nil {
+			return err
+		}
+		e.putAside(in, in.settledCheck+1, in.settledCheck+1, err)
 	}
 	in.queued = false
-	e.setAside(in, false)
 	e.sleep(in)
 	return nil
 }
@@ -189,7 +192,7 @@ func (e *Engine) judgeDue(ctx context.Context, giving bool) error {
 			continue
 		}
 		in := rs.all[rs.looked]
-		if e.rebuild || in.aside || !in.rests() || in.dirtyLo <= in.dirtyHi && in.dirtyLo <= rs.maxCheck {
+		if e.rebuild || in.unread != nil || !in.rests() || in.dirtyLo <= in.dirtyHi && in.dirtyLo <= rs.maxCheck {
 			if err := e.finish(ctx, in); err != nil {
 				return err
 			}

@@ -53,7 +53,7 @@ type event struct {
 	kind  eventKind
 	batch sample.Batch
 	until int64  // restart: when the engine is back
-	file  string // reload
+	file  string // reload, restart: the section of the rules; empty where they stay
 	fails bool   // reload: it must
 	line  int
 }
@@ -120,27 +120,40 @@ func (p *player) play(ctx context.Context, ev event) error {
 	case eventBatch:
 		return p.engine.Ingest(ctx, p.world.accept(ev.batch, ev.at), time.UnixMilli(ev.at))
 	case eventRestart:
-		return p.restart(ctx, ev.until)
+		return p.restart(ctx, ev)
 	case eventReload:
 		return p.reload(ctx, ev)
 	}
 	return nil
 }
 
-func (p *player) restart(ctx context.Context, until int64) (err error) {
+func (p *player) restart(ctx context.Context, ev event) (err error) {
+	if ev.file != "" {
+		if p.groups, err = p.rules(ev); err != nil {
+			return err
+		}
+	}
 	if p.engine, err = p.world.engine(p.groups); err != nil {
 		return err
 	}
-	p.now = until
-	return p.engine.Recover(ctx, time.UnixMilli(until), p.world.alerts())
+	p.now = ev.until
+	return p.engine.Recover(ctx, time.UnixMilli(ev.until), p.world.alerts())
+}
+
+// rules reads the section that an event names.
+func (p *player) rules(ev event) ([]Group, error) {
+	text, there := p.files[ev.file]
+	if !there {
+		return nil, fmt.Errorf("no section %s", ev.file)
+	}
+	return Parse(p.name, text)
 }
 
 func (p *player) reload(ctx context.Context, ev event) error {
-	text, there := p.files[ev.file]
-	if !there {
+	if p.files[ev.file] == nil {
 		return fmt.Errorf("reload: no section %s", ev.file)
 	}
-	groups, err := Parse(p.name, text)
+	groups, err := p.rules(ev)
 	if err == nil {
 		err = p.engine.Reload(ctx, groups, time.UnixMilli(ev.at))
 	}
@@ -174,12 +187,11 @@ func (p *player) finish(ctx context.Context) error {
 
 // tick advances the engine up to but not including time to.
 func (p *player) tick(ctx context.Context, to int64) error {
-	for ; p.now < to; p.now = p.now - p.now%1000 + 1000 {
+	for ; p.now < to; p.now = min(to, p.now-p.now%1000+1000) {
 		if err := p.engine.Advance(ctx, time.UnixMilli(p.now)); err != nil {
 			return err
 		}
 	}
-	p.now = max(p.now, to)
 	return nil
 }
 

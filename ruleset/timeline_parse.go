@@ -361,7 +361,7 @@ func (p *timelineParser) endLine(rest string) error {
 	return nil
 }
 
-// controlLine reads "restart TIME [until TIME]", "reload TIME FILE [failed]" and "advance TIME".
+// controlLine reads "restart TIME [until TIME] [rules FILE]", "reload TIME FILE [failed]" and "advance TIME".
 func (p *timelineParser) controlLine(verb string, words []string) error {
 	if len(words) == 0 {
 		return fmt.Errorf("%s needs a time", verb)
@@ -376,12 +376,16 @@ func (p *timelineParser) controlLine(verb string, words []string) error {
 		ev.kind = eventAdvance
 	case verb == "reload" && (len(words) == 2 || len(words) == 3 && words[2] == "failed"):
 		ev.kind, ev.file, ev.fails = eventReload, words[1], len(words) == 3
-	case verb == "restart" && len(words) == 1:
-		ev.kind = eventRestart
-	case verb == "restart" && len(words) == 3 && words[1] == "until":
-		ev.kind = eventRestart
-		if ev.until, err = p.when(words[2]); err != nil {
+	case verb == "restart":
+		opts, err := options(verb, words[1:], []string{"until", "rules"})
+		if err != nil {
 			return err
+		}
+		ev.kind, ev.file = eventRestart, opts["rules"]
+		if opts["until"] != "" {
+			if ev.until, err = p.when(opts["until"]); err != nil {
+				return err
+			}
 		}
 	default:
 		return fmt.Errorf("%s: cannot read %q", verb, strings.Join(words, " "))

@@ -155,3 +155,24 @@ func TestTimelineErrorIsAboutWhatWasExpected(t *testing.T) {
 	f("load 1m", "reload 1m new.yml\nload 1m", false)
 	f("-- timeline --", "-- story --", false)
 }
+
+// Batches of one second are all taken, each at its own millisecond.
+func TestTimelineWithinASecond(t *testing.T) {
+	script := `-- rules.yml --
+groups: [{name: g, interval: 1s, rules: [{alert: A, expr: x > 5, consecutive: 2, lateness: 10s}]}]
+-- timeline --
+load 1s
+    x{i="a"} 9 0 0
+late 1s300ms x{i="a"} at 1s1ms 9
+late 1s600ms x{i="a"} at 1s2ms 9
+late 1s600ms x{i="b"} at 1s2ms 9
+late 2s200ms x{i="b"} at 2s1ms 9
+late 3s500ms x{i="b"} at 3s1ms 0
+advance 20s
+at 3s A{i="b"} firing
+at 4s A{i="b"} resolved
+`
+	if err := RunTimeline(t.Context(), "x.txtar", []byte(script)); err != nil {
+		t.Error(err)
+	}
+}

@@ -334,7 +334,7 @@ func knownAlerts(ctx context.Context, store *incident.Store, since time.Time) ([
 			continue // where the rule is back and the alert stands, it has to be told anew
 		}
 		out = append(out, ruleset.OpenAlert{
-			RuleID: i.RuleID, Identity: i.Identity, State: ruleset.State(i.State),
+			RuleID: i.RuleID, Alert: i.Alert, Identity: i.Identity, Labels: i.Labels, State: ruleset.State(i.State),
 			Opened: i.StartedAt.UnixMilli(), Check: i.LastCheck.UnixMilli(),
 		})
 	}

@@ -20,6 +20,7 @@ const (
 	metricRefused  = "watchkeeper_judging_refused"        // samples of the last minute that a limit kept from being judged
 	metricEnds     = "watchkeeper_judging_ends_refused"   // end marks of the last minute that a limit kept out
 	metricLate     = "watchkeeper_judging_late_unlisted"  // late samples of the last minute that a limit kept out of the journal
+	metricUnread   = "watchkeeper_judging_unread"         // identities that wait for samples that cannot be read
 	metricHoles    = "watchkeeper_judging_coverage_holes" // pairs of resource and contract row that nothing watches
 	productJudging = "watchkeeper"
 )
@@ -27,27 +28,32 @@ const (
 // judgingSeries writes those series.
 type judgingSeries struct {
 	deliver func(context.Context, sample.Batch) error
-	refused map[ruleset.Refusal]int // as last written
-	ends    map[string]int          // the same of end marks
-	late    map[string]int          // the same of late samples
+	before  judgingCounts // as last written
 }
 
-// writeRefused writes what has been refused since it was called last: samples by
-// limit, and end marks and late samples by customer.
-func (s *judgingSeries) writeRefused(ctx context.Context, refused map[ruleset.Refusal]int, ends, late map[string]int, customers []string, now time.Time) error {
+// judgingCounts are what the rule engine and the store count, by customer: since the start
+// what limits refuse, and what waits unread now.
+type judgingCounts struct {
+	refused            map[ruleset.Refusal]int // samples
+	ends, late, unread map[string]int          // end marks, late samples; identities
+}
+
+// writeCounts writes what has been refused since it was called last, and what waits.
+func (s *judgingSeries) writeCounts(ctx context.Context, now judgingCounts, customers []string, at time.Time) error {
 	for _, customer := range customers {
 		var values []judgingValue
 		for _, limit := range []string{"rule", "customer"} {
 			r := ruleset.Refusal{Customer: customer, Limit: limit}
-			values = append(values, judgingValue{metricRefused, limit, float64(refused[r] - s.refused[r])})
+			values = append(values, judgingValue{metricRefused, limit, float64(now.refused[r] - s.before.refused[r])})
 		}
-		values = append(values, judgingValue{metricEnds, "", float64(ends[customer] - s.ends[customer])},
-			judgingValue{metricLate, "", float64(late[customer] - s.late[customer])})
-		if err := s.write(ctx, customer, values, now); err != nil {
+		values = append(values, judgingValue{metricEnds, "", float64(now.ends[customer] - s.before.ends[customer])},
+			judgingValue{metricLate, "", float64(now.late[customer] - s.before.late[customer])},
+			judgingValue{metricUnread, "", float64(now.unread[customer])})
+		if err := s.write(ctx, customer, values, at); err != nil {
 			return err
 		}
 	}
-	s.refused, s.ends, s.late = refused, ends, late
+	s.before = now
 	return nil
 }
 
@@ -87,7 +93,7 @@ func (s *judgingSeries) write(ctx context.Context, customer string, values []jud
 	return nil
 }
 
-// keepJudging writes once a minute what a limit keeps from being judged.
+// keepJudging writes once a minute what a limit or the store keeps from being judged.
 func (a *App) keepJudging(ctx context.Context) error {
 	t := time.NewTicker(time.Minute)
 	defer t.Stop()
@@ -98,8 +104,9 @@ func (a *App) keepJudging(ctx context.Context) error {
 			return nil
 		case <-t.C:
 		}
-		if err := series.writeRefused(ctx, a.engine.Refused(), a.store.RefusedEnds(), a.engine.UnlistedLate(), a.customers(), a.now()); err != nil && ctx.Err() == nil {
-			a.log.Warn("what limits refuse is not written as series; judging goes on", "err", err)
+		now := judgingCounts{refused: a.engine.Refused(), ends: a.store.RefusedEnds(), late: a.engine.UnlistedLate(), unread: a.engine.Unread()}
+		if err := series.writeCounts(ctx, now, a.customers(), a.now()); err != nil && ctx.Err() == nil {
+			a.log.Warn("what is not judged is not written as series; judging goes on", "err", err)
 		}
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"watchkeeper/ruleset/coverage"
 )
 
-// What a limit refused since the last time, and the holes, are told of every
-// customer, also where there is nothing.
+// What a limit refused since the last time, what waits unread, and the holes, are told of
+// every customer, also where there is nothing.
 func TestJudgingSeries(t *testing.T) {
 	var got []string
 	s := judgingSeries{deliver: func(_ context.Context, b sample.Batch) error {
@@ -26,8 +26,11 @@ func TestJudgingSeries(t *testing.T) {
 	}}
 	now := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
 	for _, n := range []int{5, 12} {
-		refused := map[ruleset.Refusal]int{{Customer: "acme", Limit: "rule"}: n}
-		if err := s.writeRefused(t.Context(), refused, map[string]int{"globex": 3 * n}, map[string]int{"acme": 2 * n}, []string{"acme", "globex"}, now); err != nil {
+		counts := judgingCounts{
+			refused: map[ruleset.Refusal]int{{Customer: "acme", Limit: "rule"}: n},
+			ends:    map[string]int{"globex": 3 * n}, late: map[string]int{"acme": 2 * n}, unread: map[string]int{"globex": 4 * n},
+		}
+		if err := s.writeCounts(t.Context(), counts, []string{"acme", "globex"}, now); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -44,14 +47,17 @@ func TestJudgingSeries(t *testing.T) {
 	late := func(customer string, v int) string {
 		return fmt.Sprintf(`%s rules/judging {__name__="watchkeeper_judging_late_unlisted", customer="%s", instance="rules", product="watchkeeper"} %d`, customer, customer, v)
 	}
+	unread := func(customer string, v int) string {
+		return fmt.Sprintf(`%s rules/judging {__name__="watchkeeper_judging_unread", customer="%s", instance="rules", product="watchkeeper"} %d`, customer, customer, v)
+	}
 	holes := func(customer string, v int) string {
 		return fmt.Sprintf(`%s rules/judging {__name__="watchkeeper_judging_coverage_holes", customer="%s", instance="rules", product="watchkeeper"} %d`, customer, customer, v)
 	}
 	want := []string{
-		refused("acme", "rule", 5), refused("acme", "customer", 0), ends("acme", 0), late("acme", 10),
-		refused("globex", "rule", 0), refused("globex", "customer", 0), ends("globex", 15), late("globex", 0),
-		refused("acme", "rule", 7), refused("acme", "customer", 0), ends("acme", 0), late("acme", 14),
-		refused("globex", "rule", 0), refused("globex", "customer", 0), ends("globex", 21), late("globex", 0),
+		refused("acme", "rule", 5), refused("acme", "customer", 0), ends("acme", 0), late("acme", 10), unread("acme", 0),
+		refused("globex", "rule", 0), refused("globex", "customer", 0), ends("globex", 15), late("globex", 0), unread("globex", 20),
+		refused("acme", "rule", 7), refused("acme", "customer", 0), ends("acme", 0), late("acme", 14), unread("acme", 0),
+		refused("globex", "rule", 0), refused("globex", "customer", 0), ends("globex", 21), late("globex", 0), unread("globex", 48),
 		holes("acme", 1), holes("globex", 0),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

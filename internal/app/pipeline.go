@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -12,18 +13,23 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"watchkeeper/internal/journal"
 	"watchkeeper/internal/sample"
 	"watchkeeper/internal/storage"
+	"watchkeeper/ruleset"
 )
 
 // Store takes batches and says what it took. In production storage.Store.
 type Store interface {
 	Append(ctx context.Context, b sample.Batch) (storage.Result, error)
+	AppendOld(ctx context.Context, b sample.Batch, foresee func(sample.Batch) ([]journal.Record, error)) (storage.Result, error)
 }
 
 // Judge judges what the store took. In production ruleset.Engine.
 type Judge interface {
 	Ingest(ctx context.Context, b sample.Batch, now time.Time) error
+	MayBeLate(b sample.Batch, now time.Time) bool
+	IngestOld(ctx context.Context, src sample.Source, now time.Time, store func(ruleset.Foresee) (sample.Batch, error)) error
 	Advance(ctx context.Context, now time.Time) error
 }
 
@@ -51,7 +57,14 @@ type Pipeline struct {
 
 	mu       sync.Mutex
 	sources  map[sample.Source]*SourceStatus
-	unjudged []sample.Batch // stored, refused by the judge; oldest first
+	unjudged []unjudged  // oldest first
+	inFlight []time.Time // arrivals of batches that the judge has not taken, in no order
+}
+
+// unjudged is a batch that is stored and that the judge refused.
+type unjudged struct {
+	batch   sample.Batch
+	arrived time.Time // zero where the judge had taken it before it failed
 }
 
 // SourceStatus is what is known of one source since the start.
@@ -95,18 +108,83 @@ func (p *Pipeline) Deliver(ctx context.Context, b sample.Batch) (storage.Result,
 			p.log.Error("a batch will not be sent on", "source", b.Source.Name, "customer", b.Source.Customer, "err", err)
 		}
 	}
+	arrived := p.arrive()
+	if p.judge.MayBeLate(b, arrived) {
+		p.land(arrived)
+		return p.deliverOld(ctx, b)
+	}
 	res, err := p.store.Append(ctx, b)
 	if err != nil {
+		p.land(arrived)
 		return res, err
 	}
 	p.note(b, res)
-	if err := p.judge.Ingest(context.WithoutCancel(ctx), res.Accepted, p.now()); err != nil {
-		p.log.Error("a stored batch could not be judged; it is tried again", "source", b.Source.Name, "customer", b.Source.Customer, "err", err)
+	p.judged(unjudged{res.Accepted, arrived}, p.judge.Ingest(context.WithoutCancel(ctx), res.Accepted, p.judgeTime(p.now())))
+	return res, nil
+}
+
+// deliverOld delivers a batch of which something may come too late to be judged. Whether it does
+// is known, and in the journal, before it is stored.
+func (p *Pipeline) deliverOld(ctx context.Context, b sample.Batch) (res storage.Result, err error) {
+	stored := false
+	err = p.judge.IngestOld(context.WithoutCancel(ctx), b.Source, p.judgeTime(p.now()), func(foresee ruleset.Foresee) (sample.Batch, error) {
+		var err error
+		res, err = p.store.AppendOld(ctx, b, foresee)
+		stored = err == nil
+		return res.Accepted, err
+	})
+	if !stored {
+		return storage.Result{}, err
+	}
+	p.note(b, res)
+	p.judged(unjudged{batch: res.Accepted}, err)
+	return res, nil
+}
+
+// judged notes what became of a stored batch.
+func (p *Pipeline) judged(b unjudged, err error) {
+	if !errors.Is(err, ruleset.ErrBackpressure) {
+		p.land(b.arrived)
+		b.arrived = time.Time{}
+	}
+	if err != nil {
+		p.log.Error("a stored batch could not be judged; it is tried again", "source", b.batch.Source.Name, "customer", b.batch.Source.Customer, "err", err)
 		p.mu.Lock()
-		p.unjudged = append(p.unjudged, res.Accepted)
+		p.unjudged = append(p.unjudged, b)
 		p.mu.Unlock()
 	}
-	return res, nil
+}
+
+// arrive notes a batch that is on its way to the judge.
+func (p *Pipeline) arrive() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	p.inFlight = append(p.inFlight, now)
+	return now
+}
+
+// land notes that a batch which arrived then is on its way no more.
+func (p *Pipeline) land(arrived time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if i := slices.Index(p.inFlight, arrived); i >= 0 {
+		p.inFlight = slices.Delete(p.inFlight, i, i+1)
+	}
+}
+
+// judgeTime is now, unless a batch is on its way: what was in time when it arrived must still be
+// so when the judge takes it, since the process may die before it does, and the next start takes
+// what is stored for in time.
+func (p *Pipeline) judgeTime(now time.Time) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, arrived := range p.inFlight {
+		if last := arrived.Add(ruleset.TakenWithin); last.Before(now) {
+			now = last
+		}
+	}
+	return now
 }
 
 // currentFor is how long a sender counts as delivering currently after its last
@@ -141,7 +219,12 @@ func (p *Pipeline) Tick(ctx context.Context, now time.Time) error {
 	p.unjudged = nil
 	p.mu.Unlock()
 	for i, b := range again {
-		if err := p.judge.Ingest(ctx, b, now); err != nil {
+		err := p.judge.Ingest(ctx, b.batch, p.judgeTime(now))
+		if !errors.Is(err, ruleset.ErrBackpressure) {
+			p.land(b.arrived)
+			again[i].arrived = time.Time{}
+		}
+		if err != nil {
 			p.mu.Lock()
 			p.unjudged = append(again[i:len(again):len(again)], p.unjudged...)
 			p.mu.Unlock()
@@ -151,7 +234,7 @@ func (p *Pipeline) Tick(ctx context.Context, now time.Time) error {
 	if err := p.lapse(ctx, now); err != nil {
 		return err
 	}
-	return p.judge.Advance(ctx, now)
+	return p.judge.Advance(ctx, p.judgeTime(now))
 }
 
 func (p *Pipeline) waiting() int {

@@ -11,8 +11,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"watchkeeper/internal/journal"
 	"watchkeeper/internal/sample"
 	"watchkeeper/internal/storage"
+	"watchkeeper/ruleset"
 )
 
 // taker is a store that takes everything.
@@ -22,6 +24,11 @@ func (taker) Append(_ context.Context, b sample.Batch) (storage.Result, error) {
 	return storage.Result{Accepted: b}, nil
 }
 
+func (taker) AppendOld(_ context.Context, b sample.Batch, foresee func(sample.Batch) ([]journal.Record, error)) (storage.Result, error) {
+	_, err := foresee(b)
+	return storage.Result{Accepted: b}, err
+}
+
 // judge remembers what it judged; while broken it takes nothing.
 type judge struct {
 	broken error
@@ -29,12 +36,28 @@ type judge struct {
 	at     time.Time
 }
 
-func (j *judge) Ingest(_ context.Context, b sample.Batch, _ time.Time) error {
+func (j *judge) Ingest(_ context.Context, b sample.Batch, now time.Time) error {
+	j.at = now
 	if j.broken != nil {
 		return j.broken
 	}
 	j.judged = append(j.judged, b)
 	return nil
+}
+
+func (j *judge) MayBeLate(b sample.Batch, now time.Time) bool {
+	return len(b.Samples) > 0 && now.Sub(time.UnixMilli(b.Samples[0].T)) > time.Hour
+}
+
+func (j *judge) IngestOld(ctx context.Context, _ sample.Source, now time.Time, store func(ruleset.Foresee) (sample.Batch, error)) error {
+	if errors.Is(j.broken, ruleset.ErrBackpressure) {
+		return j.broken
+	}
+	b, err := store(func(sample.Batch) ([]journal.Record, error) { return nil, nil })
+	if err != nil {
+		return err
+	}
+	return j.Ingest(ctx, b, now)
 }
 
 func (j *judge) Advance(_ context.Context, now time.Time) error {

@@ -14,11 +14,14 @@ import (
 // start and after each reload: the rule engine tells of verdicts, not of a severity
 // that was edited under an alert that stands. It is called once the router has all that
 // was judged before, and again until it is done. Alerts of Prometheus's own rules are
-// told again and again, their labels with them.
+// told again and again, their labels with them. While a reload is under way it waits
+// for the next call: what the rules said before may be on its way to the router.
 func (a *App) relabel(ctx context.Context, now time.Time) {
-	if !a.relabelDue.Swap(false) {
+	if !a.relabelDue.Load() || !a.reloadMu.TryLock() {
 		return
 	}
+	defer a.reloadMu.Unlock()
+	a.relabelDue.Store(false)
 	rules := map[string]*ruleset.Rule{}
 	for _, r := range a.engine.Rules() {
 		rules[r.Rule.ID()] = r.Rule

@@ -117,7 +117,7 @@ func (t *ruleTools) Replay(ctx context.Context, w io.Writer, q api.ReplayRequest
 		if err := t.known(ctx, q.Customer); err != nil {
 			return err
 		}
-		entries, err := t.settled(ctx, groups, replay.Span{From: q.From, To: q.To, Begin: q.Begin, Customer: q.Customer})
+		entries, err := t.settled(ctx, groups, t.store.Journal(), replay.Span{From: q.From, To: q.To, Begin: q.Begin, Customer: q.Customer})
 		if err != nil {
 			return err
 		}
@@ -150,11 +150,12 @@ func (t *ruleTools) Diff(ctx context.Context, w io.Writer, q api.DiffRequest) er
 		if err := t.known(ctx, q.Customer); err != nil {
 			return err
 		}
-		old, err := t.settled(ctx, before, span)
+		past := t.store.Journal()
+		old, err := t.settled(ctx, before, replay.WithArrivals(past, before, after), span)
 		if err != nil {
 			return fmt.Errorf("old rules: %w", err)
 		}
-		next, err := t.settled(ctx, after, span)
+		next, err := t.settled(ctx, after, replay.WithArrivals(past, after, before), span)
 		if err != nil {
 			return fmt.Errorf("new rules: %w", err)
 		}
@@ -179,12 +180,12 @@ func (t *ruleTools) known(ctx context.Context, customer string) error {
 	return err
 }
 
-func (t *ruleTools) settled(ctx context.Context, groups []ruleset.Group, span replay.Span) ([]ruleset.Entry, error) {
+func (t *ruleTools) settled(ctx context.Context, groups []ruleset.Group, past replay.Past, span replay.Span) ([]ruleset.Entry, error) {
 	if first := t.begin(); span.Begin.Before(first) {
 		span.Begin = first
 	}
 	span.Now = t.now()
-	return replay.Settled(ctx, groups, t.store, t.store.Journal(), span)
+	return replay.Settled(ctx, groups, t.store, past, span)
 }
 
 // alone refuses a question while another one is being answered.

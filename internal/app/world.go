@@ -459,6 +459,8 @@ func (a *App) reload(ctx context.Context) error {
 	if err := a.engine.Reload(ctx, w.groups, a.now()); err != nil {
 		return errors.Join(err, a.router.Reload(oldWorld.routing))
 	}
+	// From here on it is done, or taken back, though the caller goes away.
+	ctx = context.WithoutCancel(ctx)
 	if err := a.plain.Update(w.running, w.files); err != nil {
 		return errors.Join(err, a.engine.Reload(ctx, oldWorld.groups, a.now()), a.router.Reload(oldWorld.routing))
 	}

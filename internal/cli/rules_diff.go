@@ -26,7 +26,8 @@ func newRulesDiff() *cobra.Command {
 		Short: "What would have fired differently with other rules",
 		Long: `Judges the stored samples by two rule files and lists the alerts that only one of them
 raises and those that begin or end otherwise. Rules are told apart by their ids
-(contract row, else group/alert). Only settled checks count.
+(contract row, else group/alert). Only settled checks count. Samples that came too late
+for the rules that were in force come as late for a rule that only one file has.
 
 Exit codes: 0 both judge alike, 1 they differ, 2 they could not be compared.`,
 		Example: `  watchkeeper rules diff ecs.yml ecs-new.yml --since 30d

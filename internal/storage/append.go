@@ -54,6 +54,9 @@ type batch struct {
 	nowMs  int64
 	ends   []sample.End // those that will be accepted
 	res    Result
+
+	foresee    func(sample.Batch) ([]journal.Record, error) // see AppendOld; nil in Append
+	endRecords []journal.Record                             // of ends, where they are journaled with what it returns
 }
 
 // Append takes what may be taken of a batch and says exactly what that was.
@@ -76,9 +79,14 @@ type batch struct {
 // again: ErrDiskFull, ErrFailed, or a failed read of what is stored already.
 // ErrNoSource is the caller's mistake.
 func (s *Store) Append(ctx context.Context, b sample.Batch) (Result, error) {
+	return s.counted(func() (Result, error) { return s.append(ctx, b, nil) })
+}
+
+// counted counts what became of a batch.
+func (s *Store) counted(take func() (Result, error)) (Result, error) {
 	start := time.Now()
 	s.metrics.batches.Inc()
-	res, err := s.append(ctx, b)
+	res, err := take()
 	if err != nil {
 		s.metrics.batchesFailed.Inc()
 		return Result{}, err
@@ -89,7 +97,7 @@ func (s *Store) Append(ctx context.Context, b sample.Batch) (Result, error) {
 	return res, nil
 }
 
-func (s *Store) append(ctx context.Context, in sample.Batch) (Result, error) {
+func (s *Store) append(ctx context.Context, in sample.Batch, foresee func(sample.Batch) ([]journal.Record, error)) (Result, error) {
 	if err := s.checkSource(in.Source); err != nil {
 		return Result{}, err
 	}
@@ -99,7 +107,7 @@ func (s *Store) append(ctx context.Context, in sample.Batch) (Result, error) {
 	if err := ctx.Err(); err != nil {
 		return Result{}, fmt.Errorf("storage: %w", err)
 	}
-	b := &batch{buffers: bufferPool.Get().(*buffers), in: in, source: s.sources.of(in.Source), nowMs: s.now().UnixMilli()}
+	b := &batch{buffers: bufferPool.Get().(*buffers), in: in, source: s.sources.of(in.Source), nowMs: s.now().UnixMilli(), foresee: foresee}
 	defer b.putBack()
 	b.res.Accepted = sample.Batch{Source: in.Source, FillIn: in.FillIn}
 	s.check(b)
@@ -126,6 +134,7 @@ func (s *Store) append(ctx context.Context, in sample.Batch) (Result, error) {
 		}
 	}
 	if err := s.write(b); err != nil {
+		b.source.watermarkAt = 0   // it is new when it comes again
 		for _, e := range b.ends { // nobody was told of them: they are new when they come again
 			if ser := s.index.get(e.Labels.Hash(), e.Labels); ser != nil {
 				ser.endT = 0
@@ -287,11 +296,11 @@ func (s *Store) write(b *batch) error {
 	if err := s.takeWatermark(tx, b); err != nil {
 		return tx.rollback(err)
 	}
-	if err := tx.commit(); err != nil {
-		return err
-	}
 	b.res.Accepted.Ends = b.ends
-	return nil
+	if err := s.journalAhead(b); err != nil {
+		return tx.rollback(err)
+	}
+	return tx.commit()
 }
 
 func (s *Store) takeItem(tx *tx, b *batch, it *item) error {

@@ -105,7 +105,12 @@ func (s *Store) resolveEnds(b *batch, records []journal.Record, news map[*series
 		}
 		e.Labels, ser.seen = ser.labels, max(ser.seen, e.T)
 		kept = append(kept, e)
-		records = append(records, b.record(journal.Record{Kind: journal.KindEnd, Labels: ser.labels, T: e.T, Arrive: b.nowMs, Reason: e.Reason}))
+		record := b.record(journal.Record{Kind: journal.KindEnd, Labels: ser.labels, T: e.T, Arrive: b.nowMs, Reason: e.Reason})
+		if b.foresee == nil {
+			records = append(records, record)
+		} else {
+			b.endRecords = append(b.endRecords, record)
+		}
 		b.items = append(b.items, item{series: ser, t: e.T + 1, v: math.Float64frombits(value.StaleNaN), kind: itemEnd})
 	}
 	b.ends = kept

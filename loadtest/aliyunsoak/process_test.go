@@ -24,6 +24,7 @@ import (
 	"watchkeeper/internal/app"
 	"watchkeeper/internal/sample"
 	"watchkeeper/internal/storage"
+	"watchkeeper/ruleset"
 )
 
 // customer is one with a simulated account.
@@ -64,7 +65,11 @@ type process struct {
 type noJudge struct{}
 
 func (noJudge) Ingest(context.Context, sample.Batch, time.Time) error { return nil }
-func (noJudge) Advance(context.Context, time.Time) error              { return nil }
+func (noJudge) MayBeLate(sample.Batch, time.Time) bool                { return false }
+func (noJudge) IngestOld(context.Context, sample.Source, time.Time, func(ruleset.Foresee) (sample.Batch, error)) error {
+	return nil
+}
+func (noJudge) Advance(context.Context, time.Time) error { return nil }
 
 // start opens the folder and begins to collect.
 func start(t *testing.T, dir string, customers []*customer, ledger *ledger) *process {

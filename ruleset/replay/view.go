@@ -117,11 +117,11 @@ func (v *view) samples(ctx context.Context, t int64) ([]Sample, error) {
 }
 
 // tooLate says whether a late sample came after the check at t had settled, which
-// the record's reason names.
+// the record's reason names, by the rule's lateness of then.
 func (v *view) tooLate(rec journal.Record, t int64) bool {
 	i := strings.LastIndexByte(rec.Reason, ' ')
 	through, err := strconv.ParseInt(rec.Reason[i+1:], 10, 64)
-	return err == nil && t <= through
+	return err == nil && t <= min(through, rec.Arrive-v.r.Lateness.Milliseconds())
 }
 
 // reason is why the series ended at or shortly before the check at t.

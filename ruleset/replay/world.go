@@ -100,7 +100,7 @@ func (w *world) note(e ruleset.Entry) {
 	switch {
 	case e.To.Open() && !e.From.Open():
 		w.last[key] = len(w.open)
-		w.open = append(w.open, ruleset.OpenAlert{RuleID: e.Rule.ID(), Identity: e.Identity, State: e.To, Opened: e.Check, Check: e.Check})
+		w.open = append(w.open, ruleset.OpenAlert{RuleID: e.Rule.ID(), Alert: e.Rule.Alert, Identity: e.Identity, Labels: e.Labels, State: e.To, Opened: e.Check, Check: e.Check})
 	case e.From.Open():
 		a := &w.open[w.last[key]]
 		a.State, a.Check = e.To, e.Check
