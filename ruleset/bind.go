@@ -91,23 +91,6 @@ func (rs *ruleState) sameKey(h uint64, key labels.Labels) labels.Labels {
 	return key
 }
 
-// assign notes that src delivers the series.
-func (e *Engine) assign(ser *series, src *source) {
-	if ser.source == nil {
-		ser.source = src
-	} else {
-		ser.catchUp()
-		ser.deliveredToo(src)
-		for _, f := range ser.feeds {
-			f.join.readAnew()
-		}
-	}
-	src.series, src.changed = append(src.series, ser), true
-	for _, f := range ser.evals {
-		f.rs.sources[src] = true
-	}
-}
-
 // newInstance starts judging an identity from check first on; nil when a limit bites.
 func (e *Engine) newInstance(rs *ruleState, id labels.Labels, first int64) *instance {
 	if !e.admit(rs, id) {

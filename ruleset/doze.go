@@ -215,8 +215,12 @@ func (e *Engine) dozesAlone(h *hot, p point) bool {
 	if h.sleep != nil && (p.t <= e.taking.bound-h.sleep.lateness || !h.sleep.sleepOn(p.v)) {
 		return false
 	}
+	bound := e.taking.bound
+	if bound < e.taking.at { // what has settled did not wait for a series that came later
+		bound = max(bound, h.of.came)
+	}
 	for m := h.leaves; m != 0; m &= m - 1 {
-		if !e.dozesThrough(h.alone, bits.TrailingZeros16(m), p, e.taking.bound) {
+		if !e.dozesThrough(h.alone, bits.TrailingZeros16(m), p, bound) {
 			return false
 		}
 	}
@@ -244,7 +248,7 @@ func (d *doze) forget() {
 // dozeOn gives a sample of an operand to those who doze; inOrder says whether it is
 // the newest of its series. Those that do not doze on get their instance.
 func (e *Engine) dozeOn(ser *series, f *feed, p point, inOrder bool) {
-	bound := e.lateBound(ser.hot)
+	bound := max(e.lateBound(ser.hot), ser.came) // what has settled did not wait for a series that came later
 	for i := 0; i < len(f.join.dozes); {
 		d := f.join.dozes[i]
 		if inOrder && len(f.join.series) == 1 && e.dozesThrough(&d.alone, f.leaf, p, bound) {

@@ -116,10 +116,10 @@ type ruleState struct {
 	unread    *unread // what could not be read; nil for nothing
 	waiting   int     // identities that are counted as unread for that
 	dirty     map[int64]bool
-	sources   map[*source]bool
-	nextCheck int64 // next check to evaluate for the first time; 0 before any
-	newest    int64 // newest check evaluated
-	err       error // why PromQL refused that one
+	sources   map[*source]int64 // to when each first delivered something that the rule reads
+	nextCheck int64             // next check to evaluate for the first time; 0 before any
+	newest    int64             // newest check evaluated
+	err       error             // why PromQL refused that one
 }
 
 // taking is a batch on its way into the state.
@@ -131,7 +131,8 @@ type taking struct {
 
 	isFirst bool // src was never heard of before
 
-	bounds map[*ruleState]int64 // those of src's series, for the rules that read some, once somebody asks
+	bounds    map[*ruleState]int64 // those of src's series, for the rules that read some, once somebody asks
+	evaluated map[ofCustomer]int64 // those of evaluated rules, once somebody asks
 
 	foresees bool                    // it is not taken yet: what of it is late is listed
 	ends     map[lateKey]foreseenEnd // of the batch, where that was done
@@ -231,7 +232,7 @@ func (e *Engine) newState(r *Rule, index int) (*ruleState, error) {
 		}
 		return rs, nil
 	}
-	rs.dirty, rs.sources = map[int64]bool{}, map[*source]bool{}
+	rs.dirty, rs.sources = map[int64]bool{}, map[*source]int64{}
 	var err error
 	rs.eval, err = newEvaluation(r)
 	rs.ends = newEndings(rs)

@@ -180,7 +180,30 @@ func (e *Engine) feedEvaluated(ser *series, f *evalFeed, p point) (late bool) {
 func (e *Engine) lateForEvaluated(ser *series, f *evalFeed, p point) (through int64, late bool) {
 	r := f.rs.rule
 	through = f.rs.settledBy(e.taking.bound)
+	if k := r.checkOf(p.t + f.offset); k > through && k <= f.rs.settledBy(f.rs.sources[e.taking.src]) {
+		through = max(through, f.rs.settledBy(e.boundBefore(f.rs, ser.labels))) // it did not wait for a source that came later
+	}
 	return through, e.late(f.rs, ser, p, r.checkOf(p.t+f.offset), min(through, r.checkOf(p.t+f.offset+f.window)-1))
+}
+
+// boundBefore is bound before the batch that is being taken.
+func (e *Engine) boundBefore(rs *ruleState, id labels.Labels) int64 {
+	key := ofCustomer{rs, id.Get("customer")}
+	b, known := e.taking.evaluated[key]
+	if !known {
+		if e.taking.evaluated == nil {
+			e.taking.evaluated = map[ofCustomer]int64{}
+		}
+		b = rs.bound(id, e.taking.at, e.takingBound)
+		e.taking.evaluated[key] = b
+	}
+	return b
+}
+
+// ofCustomer is an evaluated rule as far as it is a customer's.
+type ofCustomer struct {
+	rs       *ruleState
+	customer string
 }
 
 // evaluateDue evaluates the checks of a rule that are new or dirty.

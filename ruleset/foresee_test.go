@@ -154,6 +154,9 @@ func drawSamplesLate(t *rapid.T, s *scenario, ps []parcel, beside bool) []parcel
 		at := max(start, smp.T) + rapid.Int64Range(0, 45*60_000).Draw(t, "late by")
 		at += 30_000 - at%30_000 + 7 // when no check settles
 		b := sample.Batch{Source: sample.Source{Name: "src-" + sourceName(l)}, Samples: []sample.Sample{smp}}
+		if rapid.IntRange(0, 5).Draw(t, "another source") == 0 {
+			b.Source.Name = rapid.SampledFrom([]string{"src-a", "src-b", "src-new"}).Draw(t, "delivered too by")
+		}
 		if beside && rapid.Bool().Draw(t, "beside others") {
 			if i := slices.IndexFunc(ps, func(p parcel) bool { return p.batch.Source == b.Source && p.at >= at }); i >= 0 {
 				ps[i].batch.Samples = append(slices.Clone(ps[i].batch.Samples), smp)
@@ -169,8 +172,18 @@ func drawSamplesLate(t *rapid.T, s *scenario, ps []parcel, beside bool) []parcel
 // drawLateScenario draws rules and what is delivered to them, in time and late.
 func drawLateScenario(t *rapid.T) (scenario, []Group, []parcel) {
 	s, groups, ps := drawLateEndScenario(t)
-	ps = drawLateSamples(t, &s, drawLateUps(t, &s, ps))
+	ps = drawLateBegin(t, drawLateSamples(t, &s, drawLateUps(t, &s, ps)))
 	return s, groups, ps
+}
+
+// drawLateBegin has a source begin later now and then: nothing of it comes before.
+func drawLateBegin(t *rapid.T, ps []parcel) []parcel {
+	if len(ps) == 0 || rapid.IntRange(0, 2).Draw(t, "begins late") > 0 {
+		return ps
+	}
+	late := rapid.SampledFrom(ps).Draw(t, "who").batch.Source
+	from := timelineStart.UnixMilli() + rapid.Int64Range(0, 30*60_000).Draw(t, "begins at")
+	return slices.DeleteFunc(slices.Clone(ps), func(p parcel) bool { return p.batch.Source == late && p.at < from })
 }
 
 // Whatever comes after its check has settled, and whenever the process dies with it: the
@@ -375,6 +388,33 @@ func TestLateSampleBeginsNothingAnew(t *testing.T) {
 	}
 	if got := settledLines(lives); len(got) == 0 {
 		t.Error("it says nothing")
+	}
+}
+
+// An end mark from before a series' first sample has no effect on the checks for which an earlier sample comes too late.
+func TestLateFirstSampleAndEnd(t *testing.T) {
+	groups := parseOne(t, `groups: [{name: g, interval: 1m, rules: [{alert: A, expr: a offset 2m + c > 100, consecutive: 1, missing: breach, lateness: 1m, missing_after: 0s}]}]`)
+	at := func(d time.Duration) int64 { return timelineStart.Add(d).UnixMilli() }
+	one := func(arrives, d time.Duration, metric string, v float64) parcel {
+		l := labels.FromStrings("__name__", metric, "i", "x")
+		return parcel{at(arrives), sample.Batch{Source: sample.Source{Name: "src-" + metric}, Samples: []sample.Sample{{Labels: l, T: at(d), V: v}}}}
+	}
+	var ps []parcel
+	for d := time.Minute; d <= 6*time.Minute; d += time.Minute {
+		ps = append(ps, one(d, d, "c", 1))
+	}
+	ps = append(ps, one(2*time.Minute, 110*time.Second, "a", 1))
+	end := parcel{at(2*time.Minute + time.Second), sample.Batch{Source: sample.Source{Name: "src-a"}, Ends: []sample.End{{Labels: ps[len(ps)-1].batch.Samples[0].Labels, T: at(3 * time.Second), Reason: "deleted"}}}}
+	ps = append(ps, end, one(4*time.Minute+30*time.Second, 2*time.Second, "a", 1))
+	sortParcels(ps)
+	lives, dies := newWorld(), newWorld()
+	play(t, lives, groups, ps, nil, 30_000)
+	play(t, dies, groups, ps, map[int]death{len(ps) - 1: deathStored}, 30_000)
+	if diff := gocmp.Diff(settledLines(lives), settledLines(dies)); diff != "" {
+		t.Errorf("settled log (-without crash +with):\n%s", diff)
+	}
+	if got := settledLines(lives); len(got) != 3 {
+		t.Errorf("settled log: %q", got)
 	}
 }
 

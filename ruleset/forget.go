@@ -68,12 +68,12 @@ func (e *Engine) dropSeries(shard int, gone func(*series) bool, drop func(*serie
 			return false
 		}
 		drop(s)
-		s.gone = true
+		s.came = goneSeries
 		s.eachSource(func(src *source) { from[src] = true })
 		return true
 	})
 	for src := range from {
-		src.series = slices.DeleteFunc(src.series, func(s *series) bool { return s.gone })
+		src.series = slices.DeleteFunc(src.series, func(s *series) bool { return s.came == goneSeries })
 		src.changed = true
 	}
 }
@@ -94,7 +94,7 @@ func (e *Engine) forgettable(s *series, but *instance) bool {
 func (e *Engine) forgetNow(s *series) {
 	e.series.remove(s)
 	e.drop(s)
-	s.gone = true
+	s.came = goneSeries
 	s.eachSource(func(src *source) { src.thinned = true })
 }
 
@@ -122,7 +122,7 @@ func (e *Engine) forgetOperands(in *instance) {
 // purge takes the series that were forgotten out of turn from the source's list.
 func (s *source) purge() {
 	if s.thinned {
-		s.series = slices.DeleteFunc(s.series, func(ser *series) bool { return ser.gone })
+		s.series = slices.DeleteFunc(s.series, func(ser *series) bool { return ser.came == goneSeries })
 		s.thinned, s.changed = false, true
 	}
 }

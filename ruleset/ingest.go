@@ -131,7 +131,7 @@ func (e *Engine) meet(src *source, h *hot, p point) *hot {
 		}
 	}
 	if h.source != src && !h.of.deliveredBy(src) {
-		e.assign(h.of, src)
+		e.assign(h.of, src, e.now)
 	}
 	return h
 }
@@ -290,7 +290,7 @@ func (e *Engine) newSeries(src *source, s *sample.Sample, readers []*ruleState) 
 		return nil
 	}
 	e.series.add(ser)
-	e.assign(ser, src)
+	e.assign(ser, src, e.now)
 	return ser
 }
 

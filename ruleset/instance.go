@@ -229,10 +229,16 @@ func (in *instance) bound(now int64, of func(*source) int64) int64 {
 
 // bound is the same for an identity of an evaluated rule.
 func (rs *ruleState) bound(id labels.Labels, now int64, of func(*source) int64) int64 {
-	b := now
-	for src := range rs.sources {
-		if rs.sameCustomer(src, id) {
-			b = min(b, of(src))
+	b, first := now, noOpening
+	for src, came := range rs.sources {
+		if !rs.sameCustomer(src, id) {
+			continue
+		}
+		if s := of(src); s < b {
+			if first == noOpening {
+				first = rs.opening(id)
+			}
+			b = min(b, first.holdsBack(s, came))
 		}
 	}
 	return b

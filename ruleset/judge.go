@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-
-	"github.com/prometheus/prometheus/model/labels"
 )
 
 // judge brings one instance up to engine time, and returns the last check of it that
@@ -166,17 +164,6 @@ func (e *Engine) observer(ctx context.Context, in *instance, lo, hi int64) (func
 		return nil, err
 	}
 	return func(k int64) (bool, error) { return e.looked(ctx, in, span, k) }, nil
-}
-
-// observed says whether all sources of an evaluated rule that may deliver for
-// the identity looked in the slot of check k.
-func (rs *ruleState) observed(id labels.Labels, k int64) bool {
-	for src := range rs.sources {
-		if rs.sameCustomer(src, id) && !src.observed(rs, k) {
-			return false
-		}
-	}
-	return true
 }
 
 // fold brings the live state up to the cells and tells what changed.

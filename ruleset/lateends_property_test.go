@@ -142,7 +142,7 @@ func describeParcels(groups []Group, ps []parcel) string {
 	}
 	for _, p := range ps {
 		for _, smp := range p.batch.Samples {
-			out += fmt.Sprintf("@%d %s t=%d %v\n", p.at-timelineStart.UnixMilli(), smp.Labels, smp.T-timelineStart.UnixMilli(), smp.V)
+			out += fmt.Sprintf("@%d %s %s t=%d %v\n", p.at-timelineStart.UnixMilli(), p.batch.Source.Name, smp.Labels, smp.T-timelineStart.UnixMilli(), smp.V)
 		}
 		for _, end := range p.batch.Ends {
 			out += fmt.Sprintf("@%d end %s t=%d\n", p.at-timelineStart.UnixMilli(), end.Labels, end.T-timelineStart.UnixMilli())

@@ -57,18 +57,12 @@ type past struct {
 	ends    map[uint64][]journal.Record
 	late    map[uint64][]journal.Record
 	lateUps map[sample.Source]map[int64][]journal.Record
-	first   int64 // earliest contact
-}
-
-// delivery says who delivers a series.
-type delivery struct {
-	labels  labels.Labels
-	sources []sample.Source
-	t       int64 // first sample delivered by any of them
+	came    map[*ruleState]map[sample.Source]int64 // see cameFor
+	first   int64                                  // earliest contact
 }
 
 func readPast(j Journal) (*past, error) {
-	p := &past{sources: map[sample.Source]*source{}, series: map[uint64][]delivery{}, ends: map[uint64][]journal.Record{}, late: map[uint64][]journal.Record{}, lateUps: map[sample.Source]map[int64][]journal.Record{}}
+	p := &past{sources: map[sample.Source]*source{}, series: map[uint64][]delivery{}, ends: map[uint64][]journal.Record{}, late: map[uint64][]journal.Record{}, lateUps: map[sample.Source]map[int64][]journal.Record{}, came: map[*ruleState]map[sample.Source]int64{}}
 	if err := j.Each(p.take); err != nil {
 		return nil, fmt.Errorf("read journal: %w", err)
 	}
@@ -94,16 +88,7 @@ func (p *past) take(r journal.Record) error {
 			s.forced = max(s.forced, r.T)
 		}
 	case journal.KindSeries:
-		h := r.Labels.Hash()
-		if i := slices.IndexFunc(p.series[h], func(d delivery) bool { return labels.Equal(d.labels, r.Labels) }); i >= 0 {
-			d := &p.series[h][i]
-			d.t = min(d.t, r.T)
-			if !slices.Contains(d.sources, id) {
-				d.sources = append(d.sources, id)
-			}
-		} else {
-			p.series[h] = append(p.series[h], delivery{r.Labels, []sample.Source{id}, r.T})
-		}
+		p.takeSeries(r)
 	case journal.KindEnd:
 		p.ends[r.Labels.Hash()] = append(p.ends[r.Labels.Hash()], r)
 	case journal.KindLate:
@@ -114,16 +99,6 @@ func (p *past) take(r journal.Record) error {
 		p.late[r.Labels.Hash()] = append(p.late[r.Labels.Hash()], r)
 	}
 	return nil
-}
-
-// sourcesOf returns who delivers a series, as the journal says.
-func (p *past) sourcesOf(l labels.Labels) []sample.Source {
-	for _, d := range p.series[l.Hash()] {
-		if labels.Equal(d.labels, l) {
-			return d.sources
-		}
-	}
-	return []sample.Source{{Customer: l.Get("customer")}}
 }
 
 // endOf reads an end mark. A record of the engine's own, which has no source,
@@ -331,8 +306,8 @@ func (e *Engine) rebuildSeries(l labels.Labels, states []*ruleState, p *past, fr
 	h := l.Hash()
 	if isNew {
 		e.series.add(ser)
-		for _, src := range p.sourcesOf(l) {
-			e.assign(ser, e.source(src))
+		for _, a := range p.arrivalsOf(l) {
+			e.assign(ser, e.source(a.source), a.came)
 		}
 		for _, r := range p.ends[h] {
 			if labels.Equal(r.Labels, l) {
@@ -345,7 +320,7 @@ func (e *Engine) rebuildSeries(l labels.Labels, states []*ruleState, p *past, fr
 		}
 	}
 	for _, f := range ser.evals {
-		ser.eachSource(func(src *source) { f.rs.sources[src] = true })
+		ser.eachSource(func(src *source) { f.rs.readsFrom(src, p.cameFor(f.rs)[src.id]) })
 	}
 	for _, r := range p.late[h] {
 		e.recallLate(ser, r, states)

@@ -55,7 +55,7 @@ type series struct {
 	labels labels.Labels
 	chain  *series // another one with the same hash
 	ref    uint64  // sample.Ref of its samples; 0 while unknown
-	gone   bool    // taken from the index
+	came   int64   // engine time of the first delivery; goneSeries once it was taken from the index
 }
 
 // hot is all that a good sample of a sleeping series touches, one cache line. Those of the store's series lie side by side in the order of their
@@ -95,11 +95,11 @@ func (h *hot) mark(m marks, on bool) {
 
 // rare is what few series have.
 type rare struct {
-	others []*source // who else delivers it
-	ends   []endMark // ascending
-	void   []int64   // what the sources told of ends without effect, ascending
-	stale  int64     // newest stale marker while the series is read
-	span   int64     // ms that the widest window looks back
+	others []deliverer // who else delivers it
+	ends   []endMark   // ascending
+	void   []int64     // what the sources told of ends without effect, ascending
+	stale  int64       // newest stale marker while the series is read
+	span   int64       // ms that the widest window looks back
 }
 
 // noStale is rare.stale where there is none.
@@ -113,7 +113,7 @@ func (s *series) own() *rare {
 	return s.rare
 }
 
-func (s *series) others() []*source {
+func (s *series) others() []deliverer {
 	if s.rare == nil {
 		return nil
 	}
@@ -125,12 +125,6 @@ func (s *series) ends() []endMark {
 		return nil
 	}
 	return s.rare.ends
-}
-
-// deliveredToo notes another source.
-func (s *series) deliveredToo(src *source) {
-	s.own().others = append(s.own().others, src)
-	s.mark(markShared, true)
 }
 
 // isRead notes that an instance or an evaluated rule reads the series from now
@@ -288,37 +282,29 @@ func (s *series) marksEnd(p point) bool {
 // eachSource calls fn for everyone who delivers the series.
 func (s *series) eachSource(fn func(*source)) {
 	fn(s.source)
-	for _, src := range s.others() {
-		fn(src)
+	for _, o := range s.others() {
+		fn(o.src)
 	}
 }
 
 // deliveredBy says whether src is known to deliver the series.
 func (s *series) deliveredBy(src *source) bool {
-	return s.source == src || slices.Contains(s.others(), src)
+	return s.source == src || slices.ContainsFunc(s.others(), func(o deliverer) bool { return o.src == src })
 }
 
 // bound is the event time up to which the series is complete: one of those who
 // deliver it is enough.
 func (s *series) bound(of func(*source) int64) int64 {
 	b := of(s.source)
-	for _, src := range s.others() {
-		b = max(b, of(src))
+	for _, o := range s.others() {
+		b = max(b, of(o.src))
 	}
 	return b
 }
 
-// observed says whether any of those who deliver the series looked in the slot of check k.
-func (s *series) observed(rs *ruleState, k int64) bool {
-	if s.source.observed(rs, k) {
-		return true
-	}
-	return slices.ContainsFunc(s.others(), func(src *source) bool { return src.observed(rs, k) })
-}
-
 // inFillIn says whether all who deliver the series are filling in.
 func (s *series) inFillIn() bool {
-	return s.source.fillIn && !slices.ContainsFunc(s.others(), func(src *source) bool { return !src.fillIn })
+	return s.source.fillIn && !slices.ContainsFunc(s.others(), func(o deliverer) bool { return !o.src.fillIn })
 }
 
 func compareInt(a, b int64) int {

@@ -76,9 +76,16 @@ func (e *Engine) counts(ctx context.Context, rs *ruleState, s *series, k, t int6
 // never above now. Where all are silent they are waited for.
 func (rs *ruleState) boundOf(joins []*join, now int64, of func(*source) int64) int64 {
 	there, all, some := now, now, false
+	first := noOpening
 	for _, j := range joins {
 		for _, s := range j.series {
 			b := s.bound(of)
+			if b < now {
+				if first == noOpening {
+					first = rs.openingOf(joins)
+				}
+				b = first.holdsBack(b, s.came)
+			}
 			all = min(all, b)
 			if s.newest > now-rs.memory || s.newest == math.MinInt64 {
 				there, some = min(there, b), true

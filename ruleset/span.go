@@ -44,9 +44,13 @@ func loadSpan(ctx context.Context, store storage.Queryable, s *span, in *instanc
 					continue
 				}
 			}
-			pts, err := pointsOf(ctx, store, ser, from, to)
+			since := from
+			if in.rs.beganLate(ser, lo) { // when it began for these checks is to be looked for
+				since = min(from, ser.first-1)
+			}
+			pts, err := pointsOf(ctx, store, ser, since, to)
 			if err == nil && in.rs.begins && ser.hasEnded() && ser.newest > firstSlot && !sampledBy(pts, firstSlot) {
-				pts, err = pointsOf(ctx, store, ser, min(from, firstSlot-in.rs.memory), to)
+				pts, err = pointsOf(ctx, store, ser, min(since, firstSlot-in.rs.memory), to)
 			}
 			if err != nil {
 				return nil, err
@@ -248,7 +252,12 @@ func (s *span) begun(n *node, k int64) bool {
 	switch n.kind {
 	case kindLeaf:
 		hi := s.in.rs.rule.timeOf(k) - s.in.rs.rule.prog.leaves[n.leaf].offset
-		return slices.ContainsFunc(s.in.joins[n.leaf].series, func(ser *series) bool { return ser.first <= hi && ser.newest > hi-s.in.rs.memory })
+		for i, ser := range s.in.joins[n.leaf].series {
+			if ser.newest > hi-s.in.rs.memory && s.hadBegun(n.leaf, i, hi, k) {
+				return true
+			}
+		}
+		return false
 	case kindNumber, kindTime:
 		return false
 	case kindNeg:
@@ -289,8 +298,11 @@ func (s *span) endIn(l *leaf, leafIndex, n int, k int64) string {
 	if stale && len(ser.ends()) > 0 {
 		last, there = s.lastSample(l, leafIndex, n, k)
 	}
-	if why := endWithin(ser, lo, hi, last, there); why != "" {
-		return why
+	ends := ser.ends()
+	for i := len(ends) - 1; i >= 0; i-- { // an end mark with no sample after it
+		if m := ends[i]; m.t > lo && m.t <= hi && (!there || last <= m.t) && s.hadBegun(leafIndex, n, m.t, k) {
+			return m.reason
+		}
 	}
 	if stale && p.t > lo && ser.observed(s.in.rs, k) {
 		return reasonStale
@@ -357,13 +369,12 @@ const (
 	reasonOver  = "over"
 )
 
-// endWithin returns the reason of an end mark in (lo, hi] with no sample after it.
-func endWithin(ser *series, lo, hi, last int64, sampled bool) string {
-	ends := ser.ends()
-	for i := len(ends) - 1; i >= 0; i-- {
-		if m := ends[i]; m.t > lo && m.t <= hi && m.t >= ser.first && (!sampled || last <= m.t) {
-			return m.reason
-		}
+// hadBegun says whether a leaf's n-th series had begun by t, as far as check k knows: of a
+// sample that came too late it does not.
+func (s *span) hadBegun(leafIndex, n int, t, k int64) bool {
+	ser := s.in.joins[leafIndex].series[n]
+	if ser.first > t || !s.in.rs.beganLate(ser, k) {
+		return ser.first <= t
 	}
-	return ""
+	return slices.ContainsFunc(s.pts[leafIndex][n], func(p point) bool { return p.t <= t && s.counts(leafIndex, n, p.t, k) })
 }
