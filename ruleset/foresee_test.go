@@ -326,13 +326,19 @@ func TestLateMemberBeginsNothing(t *testing.T) {
 		{at(12 * time.Minute), member("1", 12*time.Minute, 1)},
 	}
 	ps = append([]parcel{{at(0), sample.Batch{Source: sample.Source{Name: "src-g2"}}}}, ps...) // nothing of a new source is late
+	diesAsItLives(t, groups, ps, map[int]death{len(ps) - 1: deathForeseen})
+}
+
+// diesAsItLives fails unless the settled log says something, and the same where the engine dies.
+func diesAsItLives(t *testing.T, groups []Group, ps []parcel, deaths map[int]death) {
+	t.Helper()
 	lives, dies := newWorld(), newWorld()
 	play(t, lives, groups, ps, nil, 30_000)
-	play(t, dies, groups, ps, map[int]death{len(ps) - 1: deathForeseen}, 30_000)
+	play(t, dies, groups, ps, deaths, 30_000)
 	if diff := gocmp.Diff(settledLines(lives), settledLines(dies)); diff != "" {
 		t.Errorf("settled log (-without crash +with):\n%s", diff)
 	}
-	if got := settledLines(lives); len(got) == 0 {
+	if len(settledLines(lives)) == 0 {
 		t.Error("it says nothing")
 	}
 }
@@ -380,15 +386,7 @@ func TestLateSampleBeginsNothingAnew(t *testing.T) {
 			ps = append(ps, one(d+30*time.Second, 5*time.Minute, "c", 1))
 		}
 	}
-	lives, dies := newWorld(), newWorld()
-	play(t, lives, groups, ps, nil, 30_000)
-	play(t, dies, groups, ps, map[int]death{len(ps) - 1: deathStored}, 30_000)
-	if diff := gocmp.Diff(settledLines(lives), settledLines(dies)); diff != "" {
-		t.Errorf("settled log (-without crash +with):\n%s", diff)
-	}
-	if got := settledLines(lives); len(got) == 0 {
-		t.Error("it says nothing")
-	}
+	diesAsItLives(t, groups, ps, map[int]death{len(ps) - 1: deathStored})
 }
 
 // An end mark from before a series' first sample has no effect on the checks for which an earlier sample comes too late.

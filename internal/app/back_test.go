@@ -25,7 +25,7 @@ func TestRuleThatIsBackAfterARestart(t *testing.T) {
 	s := serve(t, file)
 	apptest.WriteV1(t, s.IngestURL(), erpToken, points(queue("mail"), 20, 21, 22, 23)...)
 	first := s.incident(incident.Firing)
-	write(t, rules, strings.NewReplacer("queue_length > 10", "queue_length > 100000", "QueueLong", "Other", "name: queue", "name: more").Replace(queueRule))
+	write(t, rules, otherRule)
 	reloaded(s)
 	apptest.Until(t, "the alert has ended with its rule", func() bool { return len(s.incidents("state=firing")) == 0 })
 	write(t, rules, queueRule)
