@@ -12,6 +12,11 @@ import (
 // with a thousand collectors does not run them all in its first millisecond.
 const firstSpread = 2 * time.Second
 
+// firstEdge is how far from a slot's edges the first collection stays at most. An
+// eighth of a day would keep it away for hours when a process starts at that time
+// of the day, and hiccups are of seconds.
+const firstEdge = 15 * time.Second
+
 // grid holds the wall-clock times at which one collector is due:
 // k·interval + phase in Unix time.
 //
@@ -70,9 +75,10 @@ func (g grid) revised(at, now, last time.Time) time.Time {
 }
 
 // first returns the time of the first check after a start at now: within
-// seconds rather than up to an interval later, but as clear of the slot's edges
-// as any other; near an edge it waits for the edge to pass. When the grid's own
-// next time is as near, there is no extra check.
+// seconds rather than up to an interval later, but an eighth of the interval, at
+// most firstEdge, clear of the slot's edges; near an edge it waits for the edge to
+// pass, half a minute at most. When the grid's own next time is as near, there is no
+// extra check.
 //
 // The time is never one of the past: a value read now does not belong to an
 // earlier moment, and the store may already hold that moment's sample from
@@ -87,9 +93,9 @@ func (g grid) first(now time.Time) time.Time {
 	return soon.UTC()
 }
 
-// clearOfEdges moves t forward, if it must, to where a sample may lie.
+// clearOfEdges moves t forward, if it must, to where a first sample may lie.
 func (g grid) clearOfEdges(t time.Time) time.Time {
-	edge := edgeOf(g.interval)
+	edge := min(edgeOf(g.interval), firstEdge)
 	offset := time.Duration(t.UnixMilli()%g.interval.Milliseconds()) * time.Millisecond
 	switch {
 	case offset < edge:
