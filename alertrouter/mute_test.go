@@ -121,6 +121,7 @@ func TestTimeIntervalHoldsUntilItEnds(t *testing.T) {
 	h := newHook(t)
 	dir := t.TempDir()
 	w := newWorld(t, dir, "")
+	w.start = w.start.Truncate(24 * time.Hour) // its first minutes are of one day
 	day := strings.ToLower(w.start.UTC().Weekday().String())
 	conf := h.routing("time_intervals: [{name: today, time_intervals: [{weekdays: [" + day + "]}]}]\n")
 	conf = strings.Replace(conf, "receivers:", "  routes: [{receiver: hook, matchers: [alertname=~\".+\"], mute_time_intervals: [today]}]\nreceivers:", 1)

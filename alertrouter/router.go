@@ -181,7 +181,7 @@ func (r *Router) note(c *incident.Change) {
 	}
 	r.log.Info("incident "+string(c.Type), "incident", inc.ID, "customer", inc.Customer, "rule", inc.RuleID,
 		"alert", inc.Alert, "severity", inc.Severity, "series", inc.Identity.String())
-	if c.Type == incident.EntryOpened {
+	if c.Type == incident.EntryOpened && !c.Moved {
 		r.metrics.detection.Update(inc.DetectionLatency().Seconds())
 	}
 }

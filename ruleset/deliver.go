@@ -115,9 +115,13 @@ func (rs *ruleState) openingOf(joins []*join) opening {
 	return o
 }
 
-// opening is that of an identity of an evaluated rule.
+// opening is that of an identity of an evaluated rule. One that needs no sample to have a verdict is judged
+// from the first contact of any source, and its checks settle from then on.
 func (rs *ruleState) opening(id labels.Labels) opening {
 	o := noOpening
+	if rs.eval.unfed {
+		o = opening{*rs.started, *rs.started}
+	}
 	for src, came := range rs.sources {
 		if rs.sameCustomer(src, id) {
 			o.with(src, came, rs.memory/2)

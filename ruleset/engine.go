@@ -117,6 +117,7 @@ type ruleState struct {
 	waiting   int     // identities that are counted as unread for that
 	dirty     map[int64]bool
 	sources   map[*source]int64 // to when each first delivered something that the rule reads
+	started   *int64            // Engine.started
 	nextCheck int64             // next check to evaluate for the first time; 0 before any
 	newest    int64             // newest check evaluated
 	err       error             // why PromQL refused that one
@@ -232,7 +233,7 @@ func (e *Engine) newState(r *Rule, index int) (*ruleState, error) {
 		}
 		return rs, nil
 	}
-	rs.dirty, rs.sources = map[int64]bool{}, map[*source]int64{}
+	rs.dirty, rs.sources, rs.started = map[int64]bool{}, map[*source]int64{}, &e.started
 	var err error
 	rs.eval, err = newEvaluation(r)
 	rs.ends = newEndings(rs)
@@ -273,18 +274,21 @@ func (rs *ruleState) metrics() []string {
 }
 
 // Ingest takes an accepted batch at engine time now: first all of it, then its
-// checks are judged. ErrBackpressure means that nothing was taken. Any other
-// error comes from the store, the journal or the sink; the batch may then be
-// handed over again.
+// checks are judged. ErrNotTaken means that nothing was taken. After any other
+// error, which comes from the journal or the sink, all was, and Advance goes on
+// with it; handed over again the batch would count as late once its checks have
+// settled. A sink that has failed is left to Advance, too, and is no error then.
 func (e *Engine) Ingest(ctx context.Context, b sample.Batch, now time.Time) error {
-	return e.ingested(ctx, e.ingest(ctx, b, now.UnixMilli()))
+	failing := e.out.failure.Load() != nil
+	return e.ingested(ctx, e.ingest(ctx, b, now.UnixMilli()), failing)
 }
 
-// ingested counts a batch and hands over what was judged with it.
-func (e *Engine) ingested(ctx context.Context, err error) error {
+// ingested counts a batch and hands over what was judged with it; failing is what the sink
+// was before.
+func (e *Engine) ingested(ctx context.Context, err error, failing bool) error {
 	e.m.batches.Inc()
-	if !errors.Is(err, ErrBackpressure) { // what was judged before an error is on its way
-		if ferr := e.flush(ctx); err == nil {
+	if !errors.Is(err, ErrNotTaken) { // what was judged before an error is on its way
+		if ferr := e.offer(ctx, failing); err == nil {
 			err = ferr
 		}
 	}
@@ -301,7 +305,7 @@ func (e *Engine) ingest(ctx context.Context, b sample.Batch, now int64) error {
 		return ErrBackpressure
 	}
 	if err := e.catchUpFor(ctx, b); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrNotTaken, err)
 	}
 	e.begin(b.Source, b.FillIn, now)
 	return e.takeBatch(ctx, b)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -21,6 +22,7 @@ type evaluation struct {
 	base    string // the same without its outermost comparison; empty without one
 	members string // how many members each aggregation has; empty when one is enough
 	least   int    // members wanted
+	unfed   bool   // it may have a verdict where no sample has ever come
 }
 
 func newPromQL(logger *slog.Logger) *promql.Engine {
@@ -32,7 +34,7 @@ func newPromQL(logger *slog.Logger) *promql.Engine {
 }
 
 func newEvaluation(r *Rule) (*evaluation, error) {
-	ev := &evaluation{breach: definite(r, r.expr).String(), least: r.MinMembers}
+	ev := &evaluation{breach: definite(r, r.expr).String(), least: r.MinMembers, unfed: unfed(r.expr)}
 	base, by, ok := outermostComparison(r.expr)
 	if !ok {
 		return ev, nil
@@ -44,6 +46,19 @@ func newEvaluation(r *Rule) (*evaluation, error) {
 		ev.members = matched(definite(r, &count), by).String()
 	}
 	return ev, nil
+}
+
+// unfed says whether an expression may have a value where there are no samples.
+func unfed(e parser.Expr) bool {
+	if call, ok := e.(*parser.Call); ok && (strings.HasPrefix(call.Func.Name, "absent") || call.Func.Name == "vector") {
+		return true
+	}
+	for child := range parser.ChildrenIter(e) {
+		if unfed(child.(parser.Expr)) {
+			return true
+		}
+	}
+	return false
 }
 
 // matched gives a side of a comparison the labels that the comparison's result has:
@@ -165,6 +180,7 @@ func (e *Engine) feedEvaluated(ser *series, f *evalFeed, p point) (late bool) {
 	r := rs.rule
 	lo, hi := r.checkOf(p.t+f.offset), r.checkOf(p.t+f.offset+f.window)-1
 	through, late := e.lateForEvaluated(ser, f, p)
+	through = max(through, rs.lateFor(ser, p)) // as the journal has it
 	if rs.nextCheck == 0 {
 		rs.nextCheck = r.lastCheck(e.started-1) + 1
 	}
@@ -183,7 +199,7 @@ func (e *Engine) lateForEvaluated(ser *series, f *evalFeed, p point) (through in
 	if k := r.checkOf(p.t + f.offset); k > through && k <= f.rs.settledBy(f.rs.sources[e.taking.src]) {
 		through = max(through, f.rs.settledBy(e.boundBefore(f.rs, ser.labels))) // it did not wait for a source that came later
 	}
-	return through, e.late(f.rs, ser, p, r.checkOf(p.t+f.offset), min(through, r.checkOf(p.t+f.offset+f.window)-1))
+	return through, e.late(f.rs, ser, p, r.checkOf(p.t+f.offset), through)
 }
 
 // boundBefore is bound before the batch that is being taken.

@@ -23,16 +23,8 @@ func (e *Engine) recoverSources(ctx context.Context, p *past, from int64) error 
 	if err := e.readWatermarks(ctx, from, e.now, nil); err != nil {
 		return err
 	}
-	for _, s := range e.sources {
-		if s.contact == 0 || s.watermark != 0 || s.contact > from {
-			continue
-		}
-		// Silent for longer than that; what it declared last still stands.
-		if err := e.readWatermarks(ctx, 0, from, s); err != nil {
-			return err
-		}
-	}
-	return nil
+	// Silent for longer than that; what they declared last still stands.
+	return e.readOldWatermarks(ctx, from)
 }
 
 // useSources takes up the journal's sources.
@@ -49,15 +41,11 @@ func (e *Engine) useSources(p *past) {
 // when each source sent its first ever. With slots one a slot is kept, and those that came late.
 func (e *Engine) readUps(ctx context.Context, from int64, p *past, one *source, slots *Rule) error {
 	ms := factMatchers(sample.UpMetric, one)
-	err := firstPoints(ctx, e.store, 0, e.now, ms, func(l labels.Labels, pt point) (more bool) {
-		s := e.source(sourceOf(l))
-		late := p.isLateUp(s, pt.t)
-		s.addUp(sample.Up{T: pt.t}, late)
-		return late // the one after it is the first for some
-	})
+	lost, err := e.readOldUps(ctx, from-1, p, ms)
 	if err != nil {
 		return fmt.Errorf("first up-samples: %w", err)
 	}
+	defer e.assumeUps(lost, one)
 	err = readSeries(ctx, e.store, from, math.MaxInt64/2, ms, func(l labels.Labels, pt point) {
 		s := e.source(sourceOf(l))
 		late := p.isLateUp(s, pt.t)

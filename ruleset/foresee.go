@@ -85,14 +85,15 @@ func (e *Engine) MayBeLate(b sample.Batch, now time.Time) bool {
 // without anything coming in between. The store must call Foresee once, with what it will
 // take, make the records durable that it returns, and only then take the batch; it must not
 // wait for another call of the engine. Where it fails it must have taken nothing; its
-// error is returned, and the engine has taken nothing either. ErrBackpressure, too, means that
-// nothing was taken. After any other error the batch is stored and may be handed to Ingest.
+// error is returned, and the engine has taken nothing either. ErrNotTaken, too, means that
+// nothing was taken or stored. After any other error both have the batch, as with Ingest.
 func (e *Engine) IngestOld(ctx context.Context, src sample.Source, now time.Time, store func(Foresee) (sample.Batch, error)) error {
+	failing := e.out.failure.Load() != nil
 	stored, err := e.ingestOld(ctx, src, now.UnixMilli(), store)
 	if !stored {
 		return err
 	}
-	return e.ingested(ctx, err)
+	return e.ingested(ctx, err, failing)
 }
 
 func (e *Engine) ingestOld(ctx context.Context, id sample.Source, now int64, store func(Foresee) (sample.Batch, error)) (stored bool, err error) {
@@ -167,12 +168,12 @@ func (e *Engine) foreseeSample(h *hot, p point) {
 	ser := h.of
 	e.eachAsleep(ser, func(rs *ruleState) {
 		k := rs.rule.checkOf(p.t)
-		e.late(rs, ser, p, k, min(k, rs.settledBy(e.lateBound(h))))
+		e.late(rs, ser, p, k, rs.settledBy(e.lateBound(h)))
 	})
 	for i := range ser.feeds {
 		f := &ser.feeds[i]
-		lo, _, last := f.checks(p)
-		e.late(f.rs, ser, p, lo, min(last, e.settledFor(f, lo)))
+		lo, _, _ := f.checks(p)
+		e.late(f.rs, ser, p, lo, e.settledFor(f, lo))
 	}
 	for i := range ser.evals {
 		e.lateForEvaluated(ser, &ser.evals[i], p)

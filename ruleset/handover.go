@@ -20,9 +20,10 @@ const (
 
 // outbox holds what was judged until the sink has it.
 type outbox struct {
-	flushing sync.Mutex  // held by who hands over, so that entries stay in order
-	words    wording     // guarded by flushing
-	reworded atomic.Bool // the rules have other texts
+	flushing sync.Mutex            // held by who hands over, so that entries stay in order
+	words    wording               // guarded by flushing
+	reworded atomic.Bool           // the rules have other texts
+	failure  atomic.Pointer[error] // why the sink did not take what it was given last; nil when it did
 
 	mu      sync.Mutex
 	entries []Entry
@@ -100,6 +101,9 @@ func (e *Engine) handOver(ctx context.Context, least int) {
 		return
 	}
 	e.release()
+	if e.out.failure.Load() != nil {
+		return // the flush after the step tries again, or the next one
+	}
 	if !e.out.flushing.TryLock() {
 		return // whoever has it takes these too, or the flush after the step does
 	}
@@ -110,6 +114,25 @@ func (e *Engine) handOver(ctx context.Context, least int) {
 		}
 	}()
 	runtime.Gosched() // it goes first, also while the other cores collect garbage
+}
+
+// offer is flush, but for a sink that was failing before: Advance tries that again, once for
+// all. Whoever brings a batch does not wait for it, which may fail slowly, nor does each of
+// them add a try.
+func (e *Engine) offer(ctx context.Context, failing bool) error {
+	err := e.out.failure.Load()
+	if err == nil {
+		e.out.flushing.Lock()
+		defer e.out.flushing.Unlock()
+		err = e.out.failure.Load() // for who was before
+	}
+	switch {
+	case err == nil:
+		return e.drain(ctx)
+	case failing:
+		return nil
+	}
+	return *err
 }
 
 // flush hands the released entries to the sink.
@@ -131,8 +154,11 @@ func (e *Engine) drain(ctx context.Context) error {
 			if errors.Is(err, context.Canceled) {
 				return err
 			}
-			return fmt.Errorf("log entries to sink: %w", err)
+			err = fmt.Errorf("log entries to sink: %w", err)
+			e.out.failure.Store(&err)
+			return err
 		}
+		e.out.failure.Store(nil)
 		e.m.entries.Add(len(batch))
 		e.out.taken(len(batch))
 	}

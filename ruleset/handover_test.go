@@ -160,3 +160,50 @@ func TestABrokenJournalHoldsUpNoAlert(t *testing.T) {
 		t.Errorf("%d alerts of 200 were told", firing)
 	}
 }
+
+// A sink that fails is tried again by Advance alone: those who bring batches neither wait for it
+// nor try it each. What they bring is judged meanwhile, and told when the sink is back.
+func TestASinkThatFailsIsTriedByAdvanceAlone(t *testing.T) {
+	w := newWorld()
+	down, tries := true, 0
+	sink := sinkFunc(func(es []Entry) error {
+		if tries++; down {
+			return errDisk
+		}
+		return w.Log(t.Context(), es)
+	})
+	groups := parseOne(t, "groups: [{name: g, interval: 1m, rules: [{alert: A, expr: x > 1, consecutive: 1}]}]")
+	e, err := New(DefaultConfig(), groups, w.store, w, sink, metrics.NewSet(), discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const batches = 50
+	for i := range batches {
+		b := batchOf("x", timelineStart.UnixMilli(), fmt.Sprint(i))
+		if err := e.Ingest(t.Context(), w.accept(b, timelineStart.UnixMilli()), timelineStart); (err != nil) != (i == 0) {
+			t.Fatalf("batch %d: %v", i, err)
+		}
+	}
+	if tries > 2 { // the first batch, whose step may hand over, too
+		t.Errorf("%d batches tried %d times", batches, tries)
+	}
+	before := tries
+	for range 3 {
+		if err := e.Advance(t.Context(), timelineStart); !errors.Is(err, errDisk) {
+			t.Fatalf("Advance: %v", err)
+		}
+	}
+	if tries != before+3 {
+		t.Errorf("Advance tried %d times of 3", tries-before)
+	}
+	down = false
+	if err := e.Advance(t.Context(), timelineStart); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Ingest(t.Context(), w.accept(batchOf("x", timelineStart.UnixMilli(), "last"), timelineStart.UnixMilli()), timelineStart); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.entries) != batches+1 {
+		t.Errorf("%d of %d alerts were told", len(w.entries), batches+1)
+	}
+}

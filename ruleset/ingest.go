@@ -200,7 +200,7 @@ func (e *Engine) feed(ser *series, f *feed, p point, inOrder bool) (late bool) {
 	lo, hi, last := f.checks(p)
 	if l.carrier && len(f.join.insts) == 0 {
 		through := max(e.settledFor(f, lo), f.rs.lateFor(ser, p))
-		late = e.late(f.rs, ser, p, lo, min(through, last))
+		late = e.late(f.rs, ser, p, lo, through)
 		if hi > through && !isStale(p.v) {
 			if in := e.newInstance(f.rs, f.join.key, max(lo, through+1)); in != nil {
 				in.mark(in.first, in.operandsThrough(e.now))
@@ -213,7 +213,7 @@ func (e *Engine) feed(ser *series, f *feed, p point, inOrder bool) (late bool) {
 		}
 		e.expand(in, lo)
 		through := max(e.settledBefore(in), f.rs.lateFor(ser, p))
-		late = e.late(f.rs, ser, p, lo, min(through, last)) || late
+		late = e.late(f.rs, ser, p, lo, through) || late
 		counts, hi := hi, hi
 		if last > hi && in.head() > hi && mayEnd(f.join.series, p.t, math.MaxInt64) {
 			hi = min(last, in.head())

@@ -202,6 +202,7 @@ func (in *instance) foldCheck(k int64) (changes [2]change, n int) {
 func (e *Engine) refold(ctx context.Context, in *instance) {
 	old, judged := in.log, in.judgedBefore(e.batch)
 	in.live, in.log, in.stale = in.settled, nil, false
+	in.judged = min(in.judged, in.settledCheck) // a verdict may have been taken away
 	for k := in.settledCheck + 1; k <= in.head(); k++ {
 		changes, n := in.foldCheck(k)
 		in.log = append(in.log, changes[:n]...)

@@ -21,7 +21,8 @@ func (rs *ruleState) lateFor(ser *series, p point) int64 {
 	return math.MinInt64
 }
 
-// late keeps a sample out of the checks lo to through; there may be none.
+// late keeps a sample out of the checks lo to through; there may be none. Those after the last that it
+// counts for may ask whether its series had begun by then: they had settled without it, too.
 func (e *Engine) late(rs *ruleState, ser *series, p point, lo, through int64) bool {
 	key := lateKey{ser, p.t}
 	if old, there := rs.late[key]; there && through <= old {

@@ -53,15 +53,17 @@ func (e *Engine) lateUp(src *source, u sample.Up) (late bool) {
 	return late
 }
 
-// boundFor is the event time up to which all series of the batch's source that a rule reads
-// had settled before the batch; reads is false where it reads none.
+// boundFor is the event time up to which a series of the batch's source that a rule reads
+// had settled before the batch: the foremost where other sources deliver some, too. What has
+// settled of that one must not be seen otherwise after a start. An evaluated rule waits
+// for each source; reads is false where the rule reads none.
 func (e *Engine) boundFor(rs *ruleState, src *source) (bound int64, reads bool) {
 	if e.taking.bounds == nil {
 		e.taking.bounds = map[*ruleState]int64{}
 		for _, ser := range src.series {
 			of := ser.bound(e.takingBound)
 			add := func(rs *ruleState) {
-				if b, there := e.taking.bounds[rs]; !there || of < b {
+				if b, there := e.taking.bounds[rs]; !there || of > b {
 					e.taking.bounds[rs] = of
 				}
 			}
@@ -69,7 +71,7 @@ func (e *Engine) boundFor(rs *ruleState, src *source) (bound int64, reads bool) 
 				add(f.rs)
 			}
 			for _, f := range ser.evals {
-				add(f.rs)
+				e.taking.bounds[f.rs] = e.taking.bound
 			}
 			if ser.sleep == nil {
 				continue
@@ -123,38 +125,47 @@ func (s *source) observed(rs *ruleState, k int64) bool {
 
 // isNews says whether an up-sample says anything that is not known.
 func (s *source) isNews(u sample.Up) bool {
-	switch {
-	case s.firstUp == 0 || u.T < s.firstUp || s.awaitsFirst(u.T):
-		return true
-	case !u.OK:
-		return false
+	if !u.OK || s.mayBeFirst(u.T) {
+		return s.mayBeFirst(u.T)
 	}
 	_, known := slices.BinarySearch(s.ups, u.T)
 	return !known
 }
 
-// awaitsFirst says whether an up-sample at t is the first for checks that all before it
-// came too late for.
-func (s *source) awaitsFirst(t int64) bool {
+// mayBeFirst says whether an up-sample at t that is not known as such is the first for some
+// check: all before it came too late for it.
+func (s *source) mayBeFirst(t int64) bool {
+	if s.firstUp == 0 || t < s.firstUp {
+		return true
+	}
 	n := len(s.nextUps)
-	return s.firstLate && (n == 0 && t > s.firstUp || n > 0 && t > s.nextUps[n-1])
+	if n == 0 || t > s.nextUps[n-1] {
+		return s.firstLate && t > s.firstUp
+	}
+	_, known := slices.BinarySearch(s.nextUps, t)
+	return t > s.firstUp && !known
 }
 
 // noteFirst keeps an up-sample that is the first for some check; late says that it came too
-// late for others.
+// late for others. Of those after one that did not, none is.
 func (s *source) noteFirst(t int64, late bool) {
-	switch {
-	case s.awaitsFirst(t):
-		s.nextUps, s.firstLate = append(s.nextUps, t), late
-		return
-	case !late:
-		s.nextUps, s.firstLate = nil, false
-	case s.firstUp == 0:
-		s.firstLate = true
-	default:
-		s.nextUps = slices.Insert(s.nextUps, 0, s.firstUp)
+	i := 0
+	if s.firstUp != 0 && t > s.firstUp {
+		i, _ = slices.BinarySearch(s.nextUps, t)
+		s.nextUps = slices.Insert(s.nextUps, i, t)
+		i++
+	} else {
+		if s.firstUp != 0 {
+			s.nextUps = slices.Insert(s.nextUps, 0, s.firstUp)
+		}
+		s.firstUp = t
 	}
-	s.firstUp = t
+	if !late {
+		s.nextUps = s.nextUps[:i]
+	}
+	if i == len(s.nextUps) {
+		s.firstLate = late
+	}
 }
 
 // forgetLateUps drops what came late for checks that nothing reads any more.

@@ -47,7 +47,8 @@ func (a OpenAlert) ruleLabels() labels.Labels {
 }
 
 // takeUnread takes out of told the alerts that stand of series which their rule does not
-// read any more: series with the alert's labels are known, and it reads none of them.
+// read any more: series with the alert's labels are known, and it reads none of them, nor
+// of those that opened the alert.
 func (e *Engine) takeUnread(told map[instanceKey][]OpenAlert, p *past) []orphan {
 	type candidate struct {
 		key         instanceKey
@@ -62,7 +63,9 @@ func (e *Engine) takeUnread(told map[instanceKey][]OpenAlert, p *past) []orphan 
 		if !a.State.Open() || k.rs.instance(a.Identity) != nil {
 			continue
 		}
-		c := &candidate{key: k, alert: a}
+		// The journal forgets a series with its last sample; what opened the alert is told with it.
+		reads := func(series labels.Labels) bool { return e.reads(k.rs, a.Identity, series) }
+		c := &candidate{key: k, alert: a, read: slices.ContainsFunc(a.Series, reads)}
 		all = append(all, c)
 		own := k.rs.ends.namesOf(a.Identity)
 		if !slices.ContainsFunc(names, func(o []string) bool { return slices.Equal(o, own) }) {

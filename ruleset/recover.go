@@ -358,7 +358,11 @@ func (e *Engine) standUp(told map[instanceKey][]OpenAlert, from int64, older boo
 			continue
 		}
 		if in == nil {
-			if in = e.newInstance(k.rs, a.Identity, r.lastCheck(from)+1); in == nil {
+			begin := from
+			if shown { // no check before the first contact is there
+				begin = max(from, e.started-1)
+			}
+			if in = e.newInstance(k.rs, a.Identity, r.lastCheck(begin)+1); in == nil {
 				continue
 			}
 			e.touch(in)
@@ -404,6 +408,7 @@ func (e *Engine) newestBefore(ctx context.Context, ser *series, t int64) (newest
 	var ms []*labels.Matcher
 	ser.labels.Range(func(l labels.Label) { ms = append(ms, labels.MustNewMatcher(labels.MatchEqual, l.Name, l.Value)) })
 	newest = ser.first
+	known := t // what there is from then on
 	for reach := (24 * time.Hour).Milliseconds(); ; reach *= 2 {
 		lo := max(t-reach, ser.first)
 		err = readSeries(ctx, e.store, lo, t-1, ms, func(l labels.Labels, pt point) {
@@ -411,9 +416,16 @@ func (e *Engine) newestBefore(ctx context.Context, ser *series, t int64) (newest
 				newest = max(newest, pt.t)
 			}
 		})
-		if err != nil || newest > ser.first || lo == ser.first {
+		switch {
+		case ctx.Err() != nil:
 			return newest, err
+		case err != nil: // an end from before that had its effect then
+			e.logger.Error("samples cannot be read: judging goes on without those of a series with an alert", "err", err, "series", ser.labels.String())
+			return max(newest, known-1), nil
+		case newest > ser.first || lo == ser.first:
+			return newest, nil
 		}
+		known = lo
 	}
 }
 

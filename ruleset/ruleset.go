@@ -24,9 +24,12 @@ import (
 	"watchkeeper/internal/sample"
 )
 
-// ErrBackpressure says that the sink has not acknowledged enough of what was
-// logged: the batch was not taken. Try again later.
-var ErrBackpressure = errors.New("rule engine: too many log entries wait for the sink")
+// ErrNotTaken says that nothing of a batch was taken: hand it over again later.
+var ErrNotTaken = errors.New("rule engine: batch not taken")
+
+// ErrBackpressure is an ErrNotTaken: the sink has not acknowledged enough of what was
+// logged. Advance has it try again.
+var ErrBackpressure = fmt.Errorf("%w: too many log entries wait for the sink", ErrNotTaken)
 
 // State is the state of one alert: one rule and one identity.
 type State string
@@ -175,10 +178,11 @@ type OpenAlert struct {
 	RuleID   string
 	Alert    string // the rule's name
 	Identity labels.Labels
-	Labels   labels.Labels // with which it was told; those of a rule that is gone tell its customer
-	State    State         // firing or no_data; inactive, resolved or ended when it is closed
-	Opened   int64         // Check of the live entry that opened it, Unix ms
-	Check    int64         // Check of its latest live entry, Unix ms
+	Labels   labels.Labels   // with which it was told; those of a rule that is gone tell its customer
+	State    State           // firing or no_data; inactive, resolved or ended when it is closed
+	Series   []labels.Labels // those of the samples that opened it; none: not known
+	Opened   int64           // Check of the live entry that opened it, Unix ms
+	Check    int64           // Check of its latest live entry, Unix ms
 }
 
 // Alert is the present state of one rule and identity, for APIs and pages.

@@ -414,7 +414,7 @@ func (s *source) addUp(u sample.Up, late bool) (until int64) {
 			until = math.MaxInt64
 		}
 		s.noteFirst(u.T, late)
-	} else if s.awaitsFirst(u.T) {
+	} else if s.mayBeFirst(u.T) {
 		s.noteFirst(u.T, late)
 	}
 	if n := len(s.ups); u.OK && n > 0 && s.ups[n-1] < u.T {

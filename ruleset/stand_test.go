@@ -72,9 +72,6 @@ func TestStandingAlertsSayTheSame(t *testing.T) {
 		reload := rapid.IntRange(-len(ps), len(ps)-1).Draw(rt, "reload at")
 		want, _, _ := playAll(t, groups, ps, true, reload)
 		got, _, _ := playAll(t, groups, ps, false, reload)
-		if reload >= 0 { // as in TestSleepersSayTheSame
-			want, got = withoutReason(want), withoutReason(got)
-		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			rt.Fatalf("%s\n%s\nlogs (-each judged +counted):\n%s", s.rule, s, diff)
 		}

@@ -122,7 +122,11 @@ func (w *world) alerts() []OpenAlert {
 		case en.Log != LogLive:
 		case en.To.Open() && !en.From.Open():
 			last[key] = len(out)
-			out = append(out, OpenAlert{RuleID: en.Rule.ID(), Alert: en.Rule.Alert, Identity: en.Identity, Labels: en.Labels, State: en.To, Opened: en.Check, Check: en.Check})
+			a := OpenAlert{RuleID: en.Rule.ID(), Alert: en.Rule.Alert, Identity: en.Identity, Labels: en.Labels, State: en.To, Opened: en.Check, Check: en.Check}
+			for _, s := range en.Samples {
+				a.Series = append(a.Series, s.Labels)
+			}
+			out = append(out, a)
 		case en.From.Open():
 			a := &out[last[key]]
 			a.State, a.Check = en.To, en.Check

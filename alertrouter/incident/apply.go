@@ -30,17 +30,15 @@ type Planner func(*Incident) []Target
 func (s *Store) Apply(ctx context.Context, now time.Time, ts []Transition, plan Planner) ([]Change, error) {
 	var changes []Change
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
-		a := &applier{ctx: ctx, tx: newStatements(tx), now: now, plan: plan, reopenWithin: s.cfg.ReopenWithin, touched: map[silentSource]time.Time{}}
+		a := s.applier(ctx, tx, now, plan)
 		for n := range ts {
 			if err := a.apply(ts[n]); err != nil {
 				return fmt.Errorf("alert %q of rule %q: %w", ts[n].Alert, ts[n].RuleID, err)
 			}
 		}
-		if err := a.tellSilentSources(); err != nil {
-			return fmt.Errorf("silent sources: %w", err)
-		}
-		changes = a.changes
-		return nil
+		var err error
+		changes, err = a.done()
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("incident store: %w", err)
@@ -59,6 +57,19 @@ type applier struct {
 	touched      map[silentSource]time.Time // sources whose silence may have begun or ended, and the check
 }
 
+// applier returns one for a transaction.
+func (s *Store) applier(ctx context.Context, tx *sql.Tx, now time.Time, plan Planner) *applier {
+	return &applier{ctx: ctx, tx: newStatements(tx), now: now, plan: plan, reopenWithin: s.cfg.ReopenWithin, touched: map[silentSource]time.Time{}}
+}
+
+// done tells what the changes made of silent sources, and returns all changes.
+func (a *applier) done() ([]Change, error) {
+	if err := a.tellSilentSources(); err != nil {
+		return nil, fmt.Errorf("silent sources: %w", err)
+	}
+	return a.changes, nil
+}
+
 func (a *applier) apply(t Transition) error {
 	if err := t.Validate(); err != nil {
 		return err
@@ -74,6 +85,19 @@ func (a *applier) apply(t Transition) error {
 	}
 	if last != nil && last.Open() {
 		return a.onOpen(last, t)
+	}
+	other, err := a.elsewhere(t)
+	if err != nil {
+		return err
+	}
+	if other != nil && t.State.Open() {
+		other, err = a.move(other, t.Customer, t.Labels, t.Annotations, t.Check)
+	}
+	if err != nil {
+		return err
+	}
+	if other != nil {
+		return a.onOpen(other, t)
 	}
 	return a.onClosed(last, t)
 }
@@ -268,7 +292,7 @@ func (a *applier) record(inc *Incident, t Transition, typ EntryType) error {
 	if err := a.enqueue(inc, typ); err != nil {
 		return fmt.Errorf("outbox: %w", err)
 	}
-	if inc.Source != "" && (typ == EntryNoData || typ == EntryBackToFiring || !inc.Open()) {
+	if inc.Source != "" && (inc.State == NoData && (typ == EntryNoData || typ == EntryOpened) || typ == EntryBackToFiring || !inc.Open()) {
 		a.touched[silentSource{inc.Customer, inc.Source}] = t.Check
 	}
 	a.changes = append(a.changes, Change{Type: typ, Incident: *inc})

@@ -117,4 +117,5 @@ type Detail struct {
 type Change struct {
 	Type     EntryType
 	Incident Incident
+	Moved    bool // opened for an alert that stood with another customer
 }

@@ -15,6 +15,7 @@ type Wording func(*Incident) (lset, annotations labels.Labels)
 // Relabel gives the open incidents the labels that their alerts have today. Another
 // severity is an entry of the log, and news to all who are told by the routes; other
 // labels are an entry, too, and bring the incident under the routes that they lead to.
+// With another customer the incident ends, and the alert stands as one of that customer.
 // What has its labels already stays untouched, so that it may be called at any time.
 func (s *Store) Relabel(ctx context.Context, now time.Time, wording Wording, plan Planner) ([]Change, error) {
 	changes, err := s.eachOpen(ctx, now, plan, func(a *applier, inc *Incident) error { return a.relabel(inc, wording) })
@@ -26,7 +27,14 @@ func (s *Store) Relabel(ctx context.Context, now time.Time, wording Wording, pla
 
 func (a *applier) relabel(inc *Incident, wording Wording) error {
 	lset, annotations := wording(inc)
-	if lset.IsEmpty() || labels.Equal(lset, inc.Labels) {
+	if lset.IsEmpty() {
+		return nil
+	}
+	if customer := lset.Get("customer"); customer != inc.Customer {
+		_, err := a.move(inc, customer, lset, annotations, a.now)
+		return err
+	}
+	if labels.Equal(lset, inc.Labels) {
 		return nil
 	}
 	was := inc.Labels

@@ -48,7 +48,7 @@ func TestRelabel(t *testing.T) {
 		}
 	}
 	for id, want := range map[int64][]string{
-		1: {"opened: ", `updated: labels: {alertname="CPUHigh", instance="web-1", severity="high", team="b"} instead of {alertname="CPUHigh", instance="web-1", severity="high"}`},
+		1: {"opened: ", `updated: labels: {alertname="CPUHigh", customer="acme", instance="web-1", severity="high", team="b"} instead of {alertname="CPUHigh", customer="acme", instance="web-1", severity="high"}`},
 		2: {"opened: "},
 		3: {"opened: ", "no_data: ", "severity_changed: average instead of high"},
 		4: {"opened: ", "resolved: "},

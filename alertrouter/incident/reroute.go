@@ -31,14 +31,14 @@ func (s *Store) eachOpen(ctx context.Context, now time.Time, plan Planner, fn fu
 		if err != nil {
 			return err
 		}
-		a := &applier{ctx: ctx, tx: newStatements(tx), now: now, plan: plan}
+		a := s.applier(ctx, tx, now, plan)
 		for n := range incs {
 			if err := fn(a, &incs[n]); err != nil {
 				return fmt.Errorf("incident %d: %w", incs[n].ID, err)
 			}
 		}
-		changes = a.changes
-		return nil
+		changes, err = a.done()
+		return err
 	})
 	return changes, err
 }

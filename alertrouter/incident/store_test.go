@@ -38,7 +38,7 @@ func toOne(*Incident) []Target {
 func transition(instance string, state State, check time.Time) Transition {
 	return Transition{
 		Customer: "acme", RuleID: "ecs-cpu", Alert: "CPUHigh", Identity: labels.FromStrings("instance", instance),
-		Labels: labels.FromStrings("alertname", "CPUHigh", "instance", instance, "severity", "high"),
+		Labels: labels.FromStrings("alertname", "CPUHigh", "customer", "acme", "instance", instance, "severity", "high"),
 		State:  state, Check: check, Value: 97,
 	}
 }

@@ -229,6 +229,7 @@ func (a *App) buildServers(cfg *config.Config) error {
 	if a.write, err = ingest.New(cfg.Ingest.Limits, writer{a.pipeline}, a.log, a.set); err != nil {
 		return err
 	}
+	a.write.Admit = a.store.Admit
 	sc := ingest.DefaultServerConfig()
 	sc.ListenAddress = cfg.Ingest.Listen
 	if a.ingestListener != nil {
@@ -333,10 +334,14 @@ func knownAlerts(ctx context.Context, store *incident.Store, since time.Time) ([
 		if !judgedHere(&i) || !i.ClosedAt.IsZero() && i.Reason == ruleset.ReasonRemoved {
 			continue // where the rule is back and the alert stands, it has to be told anew
 		}
-		out = append(out, ruleset.OpenAlert{
+		a := ruleset.OpenAlert{
 			RuleID: i.RuleID, Alert: i.Alert, Identity: i.Identity, Labels: i.Labels, State: ruleset.State(i.State),
 			Opened: i.StartedAt.UnixMilli(), Check: i.LastCheck.UnixMilli(),
-		})
+		}
+		for _, s := range i.Samples {
+			a.Series = append(a.Series, s.Labels)
+		}
+		out = append(out, a)
 	}
 	return out, nil
 }
@@ -350,11 +355,14 @@ func (a *App) keepTime(ctx context.Context) error {
 	}
 	defer second.Close()
 	series := alertSeries{deliver: sink{a.pipeline}.Append}
+	waits := lasting{log: a.log}
 	for left := time.Duration(0); second.Wait(ctx, left); {
 		now := a.now()
-		if err := a.pipeline.Tick(ctx, now); err != nil && ctx.Err() == nil {
-			a.log.Error("judging waits", "err", err)
-		} else if err == nil {
+		err := a.pipeline.Tick(ctx, now)
+		if ctx.Err() == nil {
+			waits.tell(now, err)
+		}
+		if err == nil {
 			a.relabel(ctx, now)
 		}
 		a.changeOverrides(ctx, now)
@@ -460,7 +468,7 @@ func (a *App) readiness() error {
 	if err := a.store.Err(); err != nil {
 		return err
 	}
-	if a.pipeline.waiting() >= maxUnjudged {
+	if a.pipeline.full() {
 		return errUnjudged
 	}
 	return nil

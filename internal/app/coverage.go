@@ -60,24 +60,18 @@ const coverageEvery = 5 * time.Minute
 // keepCoverage keeps the metrics of coverage up to date.
 func (a *App) keepCoverage(ctx context.Context) error {
 	gauges, holes := coverage.NewGauges(a.set), judgingSeries{deliver: sink{a.pipeline}.Append}
-	t := time.NewTicker(coverageEvery)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
-		}
+	inMiddles(ctx, coverageEvery, func(time.Time) {
 		r, err := a.coverageNow(ctx)
 		if err != nil {
 			if ctx.Err() == nil {
 				a.log.Warn("coverage is not known", "err", err)
 			}
-			continue
+			return
 		}
 		gauges.Set(r)
 		if err := holes.writeHoles(ctx, r, a.customers()); err != nil && ctx.Err() == nil {
 			a.log.Warn("holes of the coverage are not written as series", "err", err)
 		}
-	}
+	})
+	return nil
 }

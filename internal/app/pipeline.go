@@ -33,10 +33,13 @@ type Judge interface {
 	Advance(ctx context.Context, now time.Time) error
 }
 
-// maxUnjudged bounds the batches that are stored and wait to be judged, since
-// the incident store or the journal could not be written. Beyond it nothing
-// more is taken, so that nothing stored goes unjudged.
-const maxUnjudged = 1000
+// What bounds the batches that are stored and wait to be judged, since the rule
+// engine takes none while too much waits to be told. Beyond it nothing more is
+// taken, so that nothing stored goes unjudged.
+const (
+	maxUnjudged        = 1000
+	maxUnjudgedSamples = 1_000_000 // about 40 MB; up-samples and ends count, too
+)
 
 // errUnjudged is what senders are told then; they deliver again.
 var errUnjudged = errors.New("too many stored batches wait to be judged: see the log for what cannot be written")
@@ -58,14 +61,17 @@ type Pipeline struct {
 	mu       sync.Mutex
 	sources  map[sample.Source]*SourceStatus
 	unjudged []unjudged  // oldest first
+	size     int         // of unjudged, in samples
 	inFlight []time.Time // arrivals of batches that the judge has not taken, in no order
 }
 
-// unjudged is a batch that is stored and that the judge refused.
+// unjudged is a batch that is stored and that the judge did not take.
 type unjudged struct {
 	batch   sample.Batch
-	arrived time.Time // zero where the judge had taken it before it failed
+	arrived time.Time
 }
+
+func (u unjudged) size() int { return len(u.batch.Samples) + len(u.batch.Ups) + len(u.batch.Ends) }
 
 // SourceStatus is what is known of one source since the start.
 type SourceStatus struct {
@@ -99,7 +105,7 @@ func NewPipeline(store Store, judge Judge, now func() time.Time, set *metrics.Se
 // deliver it again; refused samples are no error.
 func (p *Pipeline) Deliver(ctx context.Context, b sample.Batch) (storage.Result, error) {
 	// Asked before the store takes anything: what is stored must be judged.
-	if p.waiting() >= maxUnjudged {
+	if p.full() {
 		return storage.Result{}, errUnjudged
 	}
 	if p.SendOn != nil {
@@ -137,21 +143,28 @@ func (p *Pipeline) deliverOld(ctx context.Context, b sample.Batch) (res storage.
 		return storage.Result{}, err
 	}
 	p.note(b, res)
-	p.judged(unjudged{batch: res.Accepted}, err)
+	p.taken(b.Source, err)
 	return res, nil
 }
 
 // judged notes what became of a stored batch.
 func (p *Pipeline) judged(b unjudged, err error) {
-	if !errors.Is(err, ruleset.ErrBackpressure) {
+	if !errors.Is(err, ruleset.ErrNotTaken) {
 		p.land(b.arrived)
-		b.arrived = time.Time{}
+		p.taken(b.batch.Source, err)
+		return
 	}
+	p.log.Error("a stored batch waits to be judged", "source", b.batch.Source.Name, "customer", b.batch.Source.Customer, "err", err)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unjudged = append(p.unjudged, b)
+	p.size += b.size()
+}
+
+// taken tells what went wrong after the judge had taken a batch. It goes on with it in Tick.
+func (p *Pipeline) taken(src sample.Source, err error) {
 	if err != nil {
-		p.log.Error("a stored batch could not be judged; it is tried again", "source", b.batch.Source.Name, "customer", b.batch.Source.Customer, "err", err)
-		p.mu.Lock()
-		p.unjudged = append(p.unjudged, b)
-		p.mu.Unlock()
+		p.log.Error("what a batch changed waits to be told; it is tried again every second", "source", src.Name, "customer", src.Customer, "err", err)
 	}
 }
 
@@ -211,25 +224,11 @@ func (p *Pipeline) lapse(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// Tick moves the judge's time to now, after handing over again what it could
+// Tick moves the judge's time to now, after handing over again what it did
 // not take. Called once a second.
 func (p *Pipeline) Tick(ctx context.Context, now time.Time) error {
-	p.mu.Lock()
-	again := p.unjudged
-	p.unjudged = nil
-	p.mu.Unlock()
-	for i, b := range again {
-		err := p.judge.Ingest(ctx, b.batch, p.judgeTime(now))
-		if !errors.Is(err, ruleset.ErrBackpressure) {
-			p.land(b.arrived)
-			again[i].arrived = time.Time{}
-		}
-		if err != nil {
-			p.mu.Lock()
-			p.unjudged = append(again[i:len(again):len(again)], p.unjudged...)
-			p.mu.Unlock()
-			return fmt.Errorf("judge: %w", err)
-		}
+	if err := p.judgeAgain(ctx, now); err != nil {
+		return fmt.Errorf("judge: %w", err)
 	}
 	if err := p.lapse(ctx, now); err != nil {
 		return err
@@ -237,10 +236,54 @@ func (p *Pipeline) Tick(ctx context.Context, now time.Time) error {
 	return p.judge.Advance(ctx, p.judgeTime(now))
 }
 
+// judgeAgain hands over what the judge did not take. It takes something once what it
+// judged before has been told, which Advance tries.
+func (p *Pipeline) judgeAgain(ctx context.Context, now time.Time) error {
+	if p.waiting() == 0 {
+		return nil
+	}
+	if err := p.judge.Advance(ctx, p.judgeTime(now)); err != nil {
+		return err
+	}
+	for b, some := p.oldest(); some; b, some = p.oldest() {
+		err := p.judge.Ingest(ctx, b.batch, p.judgeTime(now))
+		if errors.Is(err, ruleset.ErrNotTaken) {
+			return err
+		}
+		p.land(b.arrived)
+		p.mu.Lock()
+		p.unjudged[0] = unjudged{}
+		p.unjudged, p.size = p.unjudged[1:], p.size-b.size()
+		p.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// oldest is the batch that waits first; nobody but judgeAgain takes it away.
+func (p *Pipeline) oldest() (b unjudged, some bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.unjudged) == 0 {
+		p.unjudged = nil
+		return unjudged{}, false
+	}
+	return p.unjudged[0], true
+}
+
 func (p *Pipeline) waiting() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.unjudged)
+}
+
+// full says whether no more may wait.
+func (p *Pipeline) full() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.unjudged) >= maxUnjudged || p.size >= maxUnjudgedSamples
 }
 
 // sink is the pipeline as collectors see it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -29,7 +30,7 @@ func (taker) AppendOld(_ context.Context, b sample.Batch, foresee func(sample.Ba
 	return storage.Result{Accepted: b}, err
 }
 
-// judge remembers what it judged; while broken it takes nothing.
+// judge remembers what it judged; while broken by an ErrNotTaken it takes nothing.
 type judge struct {
 	broken error
 	judged []sample.Batch
@@ -38,11 +39,10 @@ type judge struct {
 
 func (j *judge) Ingest(_ context.Context, b sample.Batch, now time.Time) error {
 	j.at = now
-	if j.broken != nil {
-		return j.broken
+	if !errors.Is(j.broken, ruleset.ErrNotTaken) {
+		j.judged = append(j.judged, b)
 	}
-	j.judged = append(j.judged, b)
-	return nil
+	return j.broken
 }
 
 func (j *judge) MayBeLate(b sample.Batch, now time.Time) bool {
@@ -79,7 +79,7 @@ func oneSample(t time.Time) sample.Batch {
 
 func TestWhatIsStoredIsJudgedLater(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
-	j := &judge{broken: errors.New("journal: disk full")}
+	j := &judge{broken: ruleset.ErrBackpressure}
 	p := newTestPipeline(j, &now)
 	b := oneSample(now)
 	for range maxUnjudged {
@@ -102,6 +102,49 @@ func TestWhatIsStoredIsJudgedLater(t *testing.T) {
 	}
 	if _, err := p.Deliver(t.Context(), b); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A few large batches fill the queue as well.
+func TestWhatWaitsToBeJudgedIsBoundedInSamples(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	j := &judge{broken: ruleset.ErrBackpressure}
+	p := newTestPipeline(j, &now)
+	b := oneSample(now)
+	b.Samples = slices.Repeat(b.Samples, maxUnjudgedSamples/4)
+	for range 4 {
+		if _, err := p.Deliver(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := p.Deliver(t.Context(), oneSample(now)); !errors.Is(err, errUnjudged) {
+		t.Fatalf("the queue is not bounded: %v", err)
+	}
+	j.broken = nil
+	if err := p.Tick(t.Context(), now); err != nil || p.waiting() != 0 || p.size != 0 {
+		t.Fatalf("%v, %d batches of %d samples wait", err, p.waiting(), p.size)
+	}
+}
+
+// What the judge has taken before it fails is not handed to it again: by then it may be late.
+func TestWhatIsTakenIsNotJudgedAgain(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	j := &judge{broken: errors.New("journal: disk full")}
+	p := newTestPipeline(j, &now)
+	if _, err := p.Deliver(t.Context(), oneSample(now)); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Tick(t.Context(), now.Add(time.Hour)); !errors.Is(err, j.broken) {
+		t.Fatalf("Tick hid the judge's error: %v", err)
+	}
+	j.broken = nil
+	if err := p.Tick(t.Context(), now.Add(2*time.Hour)); err != nil || len(j.judged) < 1 {
+		t.Fatal(err)
+	}
+	for _, b := range j.judged[1:] {
+		if len(b.Samples) > 0 {
+			t.Errorf("judged again: %+v", b)
+		}
 	}
 }
 

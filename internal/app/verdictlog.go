@@ -49,9 +49,9 @@ func openVerdictLog(dir string, now time.Time, keep time.Duration) (*verdictLog,
 	if err := l.prune(now.Add(-keep)); err != nil {
 		return nil, fmt.Errorf("verdict log: %w", err)
 	}
-	month := now.UTC()
-	for _, t := range []time.Time{month.AddDate(0, 0, 1-month.Day()).AddDate(0, -1, 0), month} {
-		if err := l.remember(l.path(ruleset.LogSettled, t)); err != nil {
+	month := now.UTC().AddDate(0, 0, 1-now.UTC().Day())
+	for n := -1; n <= 1; n++ { // the next one, too: samples may be ahead of the clock
+		if err := l.remember(l.path(ruleset.LogSettled, month.AddDate(0, n, 0))); err != nil {
 			return nil, fmt.Errorf("verdict log: %w", err)
 		}
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,6 +76,25 @@ func TestVerdictLogWritesASettledLineOnce(t *testing.T) {
 	}
 	if _, err := os.Stat(old); !os.IsNotExist(err) {
 		t.Errorf("a file beyond the retention stands: %v", err)
+	}
+}
+
+// A sender whose clock is ahead has checks of the next month settle before midnight.
+func TestVerdictLogKnowsTheNextMonth(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "log")
+	now := time.Date(2026, 12, 31, 23, 58, 0, 0, time.UTC)
+	e := ruleset.Entry{Log: ruleset.LogSettled, Rule: &ruleset.Rule{Alert: "CPUHigh"}, Check: now.Add(5 * time.Minute).UnixMilli()}
+	for range 2 {
+		l, err := openVerdictLog(dir, now, 400*24*time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(l.write([]ruleset.Entry{e}), l.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "settled-2027-01.jsonl")); err != nil || strings.Count(string(b), "\n") != 1 {
+		t.Errorf("settled log after a restart: %q, %v", b, err)
 	}
 }
 

@@ -16,7 +16,8 @@ half of the sources as they measure, half 150 s later. Prints how long after the
 that completes it (T of its third check, or the batch's arrival if that is later) an
 alert is handed over, the CPU and the memory.`,
 		Example: `  watchkeeper loadtest firing
-  watchkeeper loadtest firing --series 100000 --rate 20000 --interval 10s`,
+  watchkeeper loadtest firing --series 100000 --rate 20000 --interval 10s
+  watchkeeper loadtest firing --series 100000 --rate 20000 --interval 10s --checks 20 --backfill 20000`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := cfg.Validate(); err != nil {
@@ -35,6 +36,9 @@ alert is handed over, the CPU and the memory.`,
 	c.Flags().DurationVar(&cfg.Interval, "interval", cfg.Interval, "time between checks")
 	c.Flags().IntVar(&cfg.Checks, "checks", cfg.Checks, "for how many intervals samples are delivered")
 	c.Flags().IntVar(&cfg.Alerts, "alerts", cfg.Alerts, "series that begin to breach at each check")
+	c.Flags().DurationVar(&cfg.Lateness, "lateness", cfg.Lateness, "of the rules; below ten seconds every batch may come late")
+	c.Flags().Float64Var(&cfg.Backfill, "backfill", cfg.Backfill, "samples per second, beside every other check, of sources that were away for hours")
+	c.Flags().BoolVar(&cfg.BackfillLate, "backfill-late", cfg.BackfillLate, "these come too late for their checks")
 	c.Flags().StringVar(&cfg.Dir, "dir", "", "empty folder for the store; default: a temporary one")
 	return c
 }

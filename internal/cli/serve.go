@@ -74,7 +74,11 @@ func newLogger(w io.Writer, level string) (*slog.Logger, error) {
 	if err := l.UnmarshalText([]byte(level)); err != nil {
 		return nil, fmt.Errorf("--log-level %q: want debug, info, warn or error", level)
 	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})), nil
+	h := slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})
+	if l <= slog.LevelDebug {
+		return slog.New(h), nil
+	}
+	return slog.New(newFewLines(h)), nil
 }
 
 func newCheck() *cobra.Command {

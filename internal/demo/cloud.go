@@ -10,15 +10,24 @@ import (
 // instances is how many ECS instances the simulated account has.
 const instances = 4
 
+// metric is the one that breaches.
+const metric = "CPUUtilization"
+
 // breach is what the simulated account went through a few minutes ago.
 type breach struct {
 	Instance string
 	From, To time.Time // minutes of the first and the last breaching point
 	Missing  time.Time // this minute's point never comes
-	Late     time.Time // this minute's point is published during the demo
-	LateAt   time.Time
-	GoodAt   time.Time // the first good point afterwards is published then
+	// Late is the minute whose point is published during the demo, not before LateAt.
+	Late, LateAt time.Time
+	// The good points afterwards are published when those before were shown, not
+	// before GoodAt.
+	GoodAt time.Time
 }
+
+// held is for how long after the breach points are published only when the tour has
+// come so far: the alert would be over before a slow machine has shown it.
+const held = time.Hour
 
 // newCloud makes the account. Its breach: above 90 % for eight minutes, the
 // fourth point missing, the sixth late, and the recovery published while the
@@ -38,15 +47,24 @@ func newCloud(start time.Time) (*sim.Server, breach, error) {
 		From:     minute(-9), Missing: minute(-6), Late: minute(-4), To: minute(-2),
 		LateAt: start.Add(9 * time.Second), GoodAt: start.Add(16 * time.Second),
 	}
+	late := map[time.Time]time.Duration{b.Late: 2 * held}
+	for m := b.To.Add(time.Minute); m.Before(b.To.Add(held)); m = m.Add(time.Minute) {
+		late[m] = 2 * held
+	}
 	return s, b, s.Inject(sim.Breach{
-		Instance: b.Instance, Metric: "CPUUtilization", From: minute(-10), To: minute(-2), Value: 96.5,
-		Missing: []time.Time{b.Missing},
-		Late: map[time.Time]time.Duration{
-			b.Late:     b.LateAt.Sub(b.Late),
-			minute(-1): b.GoodAt.Sub(minute(-1)),
-			minute(0):  start.Add(17 * time.Second).Sub(minute(0)),
-		},
+		Instance: b.Instance, Metric: metric, From: minute(-10), To: b.To, Value: 96.5,
+		Missing: []time.Time{b.Missing}, Late: late,
 	})
+}
+
+// publish lets the points from one minute to another come: at now those that are
+// over, the others soon after their time.
+func (s *simulated) publish(from, to, now time.Time) error {
+	late := map[time.Time]time.Duration{}
+	for m := from; !m.After(to); m = m.Add(time.Minute) {
+		late[m] = max(now.Sub(m), 10*time.Second)
+	}
+	return s.cloud.Inject(sim.Breach{Instance: s.breach.Instance, Metric: metric, Late: late})
 }
 
 func (b breach) String() string {

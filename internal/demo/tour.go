@@ -52,7 +52,8 @@ func (t *tour) run(ctx context.Context) error {
 			name string
 			show func(context.Context) (bool, error)
 		}{
-			{"sources", t.sources}, {"alert", t.alert}, {"incident", t.incident}, {"report", t.report}, {"late", t.late}, {"closed", t.closed},
+			{"sources", t.sources}, {"alert", t.alert}, {"incident", t.incident}, {"report", t.report},
+			{"late published", t.publishLate}, {"late", t.late}, {"recovery published", t.publishRecovery}, {"closed", t.closed},
 		} {
 			if t.shown[look.name] {
 				continue
@@ -176,9 +177,27 @@ func (t *tour) report(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
+// publishLate lets the late point come.
+func (t *tour) publishLate(context.Context) (bool, error) {
+	b, now := t.sim.breach, time.Now()
+	if !t.shown["report"] || now.Before(b.LateAt) {
+		return false, nil
+	}
+	return true, t.sim.publish(b.Late, b.Late, now)
+}
+
+// publishRecovery lets the good points come.
+func (t *tour) publishRecovery(context.Context) (bool, error) {
+	b, now := t.sim.breach, time.Now()
+	if !t.shown["late"] || now.Before(b.GoodAt) {
+		return false, nil
+	}
+	return true, t.sim.publish(b.To.Add(time.Minute), b.To.Add(held), now)
+}
+
 // late waits for the late point and shows the breach as it is stored then.
 func (t *tour) late(ctx context.Context) (bool, error) {
-	if !t.shown["incident"] || time.Now().Before(t.sim.breach.LateAt) {
+	if !t.shown["late published"] {
 		return false, nil
 	}
 	b := t.sim.breach

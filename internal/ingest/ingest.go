@@ -109,6 +109,10 @@ func (c *Config) Validate() error {
 
 // Writer takes remote-write requests. Its methods may be called concurrently.
 type Writer struct {
+	// Admit, if set before the first request, says why a source that a sender names may
+	// not deliver; nil where it may.
+	Admit func(sample.Source) error
+
 	cfg      Config
 	appender Appender
 	logger   *slog.Logger

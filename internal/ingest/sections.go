@@ -43,6 +43,12 @@ func (w *Writer) appendSections(ctx context.Context, from Sender, v version, d *
 			continue
 		}
 		b.Source = sourceOf(from, b.Source.Name)
+		if w.Admit != nil {
+			if err := w.Admit(b.Source); err != nil {
+				d.refuse(0, "%v; its section is refused", err)
+				continue
+			}
+		}
 		one, err := w.appender.Append(ctx, b)
 		if err != nil {
 			return w.appendFailure(from, err)

@@ -116,6 +116,26 @@ func TestASenderSpeaksForSoManySources(t *testing.T) {
 	}
 }
 
+// A source that may not deliver is refused by name, with its samples; the others of the
+// request are taken.
+func TestSourceThatIsNotAdmitted(t *testing.T) {
+	to := &recorder{next: newStore(t)}
+	w := newWriter(t, to)
+	w.Admit = func(src sample.Source) error {
+		if strings.HasSuffix(src.Name, "/host/new") && src.Customer == sender.Customer {
+			return fmt.Errorf("source %q: too many", src.Name)
+		}
+		return nil
+	}
+	resp := w.Write(t.Context(), sender, flat(t, place("host/new", 0), place("host/0", 0)))
+	if resp.Status != http.StatusBadRequest || !strings.Contains(resp.Message, "1 of 2 samples refused") || !strings.Contains(resp.Message, "host/new\": too many") {
+		t.Errorf("answer %d: %s", resp.Status, resp.Message)
+	}
+	if len(to.batches) != 1 || to.batches[0].Source.Name != sender.Source+"/host/0" {
+		t.Errorf("batches: %+v", to.batches)
+	}
+}
+
 func TestSamplesBeforeAnySectionAreTheSenders(t *testing.T) {
 	to := &recorder{}
 	r := requestV1(t, point{xs("1"), clock, 1}, point{labels.FromStrings("__name__", sample.UpMetric), clock, 1})

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -36,15 +37,18 @@ type wire struct {
 }
 
 func appendLine(dst []byte, r Record) ([]byte, error) {
-	js, err := json.Marshal(wire{r.Kind, r.Customer, r.Source, r.Labels, r.T, r.Arrive, formatValue(r.V), r.Reason})
+	begin := len(dst)
+	dst, err := appendJSON(append(dst, "00000000 "...), r)
+	js := dst[begin+crcDigits+1:]
 	if err != nil {
-		return dst, fmt.Errorf("encode %s record: %w", r.Kind, err)
+		return dst[:begin], fmt.Errorf("encode %s record: %w", r.Kind, err)
 	}
 	if len(js)+crcDigits+2 > maxLine { // what cannot be read again is never written
-		return dst, fmt.Errorf("%s record of %d bytes: longer than %d", r.Kind, len(js), maxLine)
+		return dst[:begin], fmt.Errorf("%s record of %d bytes: longer than %d", r.Kind, len(js), maxLine)
 	}
-	dst = fmt.Appendf(dst, "%0*x ", crcDigits, crc32.Checksum(js, castagnoli))
-	dst = append(dst, js...)
+	var sum [4]byte
+	binary.BigEndian.PutUint32(sum[:], crc32.Checksum(js, castagnoli))
+	hex.Encode(dst[begin:], sum[:])
 	return append(dst, '\n'), nil
 }
 

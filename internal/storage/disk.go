@@ -35,7 +35,7 @@ func (g *spaceGuard) check() error {
 		return nil
 	}
 	now := time.Now().UnixNano()
-	if then := g.checked.Load(); then == 0 || now-then >= int64(spaceEvery) {
+	if then := g.checked.Load(); then == 0 || now < then || now-then >= int64(spaceEvery) {
 		free, err := g.free()
 		if err != nil {
 			return fmt.Errorf("%w: ask for free space: %w", ErrFailed, err)

@@ -216,6 +216,11 @@ func TestLittleSpaceRefusesAndRecovers(t *testing.T) {
 	if res := mustAppend(t, s, b); len(res.Accepted.Samples) != 1 {
 		t.Errorf("refused after space was freed: %+v", res)
 	}
+	free = 50
+	s.space.checked.Store(time.Now().Add(time.Hour).UnixNano()) // as if the clock was set back
+	if _, err := s.Append(context.Background(), b); !errors.Is(err, ErrDiskFull) {
+		t.Errorf("after the clock was set back: error %v", err)
+	}
 }
 
 // The TSDB only counts a failed write of out-of-order samples to their log.

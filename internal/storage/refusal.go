@@ -114,6 +114,7 @@ type storeMetrics struct {
 	duplicates    *metrics.Counter
 	lookups       *metrics.Counter
 	refused       map[Reason]*metrics.Counter
+	sources       *metrics.Counter
 	duration      *metrics.PrometheusHistogram
 }
 
@@ -125,6 +126,7 @@ func newStoreMetrics(set *metrics.Set) storeMetrics {
 		duplicates:    set.GetOrCreateCounter("watchkeeper_storage_samples_duplicate_total"),
 		lookups:       set.GetOrCreateCounter("watchkeeper_storage_history_lookups_total"),
 		refused:       make(map[Reason]*metrics.Counter),
+		sources:       set.GetOrCreateCounter("watchkeeper_storage_sources_refused_total"),
 		duration:      set.GetOrCreatePrometheusHistogram("watchkeeper_storage_append_duration_seconds"),
 	}
 	for r, name := range reasonMetric {
@@ -134,6 +136,7 @@ func newStoreMetrics(set *metrics.Set) storeMetrics {
 }
 
 func (s *Store) registerGauges(set *metrics.Set) {
+	set.GetOrCreateGauge("watchkeeper_storage_sources", func() float64 { return float64(s.sources.len()) })
 	set.GetOrCreateGauge("watchkeeper_storage_series", func() float64 { return float64(s.index.len()) })
 	set.GetOrCreateGauge("watchkeeper_storage_head_series", func() float64 { return float64(s.db.Head().NumSeries()) })
 	set.GetOrCreateGauge("watchkeeper_storage_blocks", func() float64 { return float64(len(s.db.Blocks())) })

@@ -219,9 +219,13 @@ type sources struct {
 	mu  sync.RWMutex
 	ids map[sample.Source]*source
 	all []*source
+
+	perCustomer, refused map[string]int // of ids; by admit since the start
 }
 
-func newSources() *sources { return &sources{ids: make(map[sample.Source]*source)} }
+func newSources() *sources {
+	return &sources{ids: make(map[sample.Source]*source), perCustomer: map[string]int{}, refused: map[string]int{}}
+}
 
 func (x *sources) of(src sample.Source) *source {
 	x.mu.RLock()
@@ -237,6 +241,7 @@ func (x *sources) of(src sample.Source) *source {
 	}
 	s = &source{id: int32(len(x.all)), src: src}
 	x.ids[src] = s
+	x.perCustomer[src.Customer]++
 	x.all = append(x.all, s)
 	return s
 }
@@ -262,6 +267,7 @@ func (x *sources) remove(s *source) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	delete(x.ids, s.src)
+	x.perCustomer[s.src.Customer]--
 	x.all[s.id] = nil
 	s.contacted, s.fillInEnded = false, false // to a batch that has it already
 }

@@ -59,6 +59,10 @@ type Config struct {
 	// MaxSeries is the number of series known at once beyond which new ones
 	// are refused. Default 5000000.
 	MaxSeries int `yaml:"max_series"`
+	// MaxSourcesPerCustomer is how many sources of a customer are known at once beyond which
+	// senders may name no new ones; one is known for as long as samples of it are kept.
+	// Default 100000.
+	MaxSourcesPerCustomer int `yaml:"max_sources_per_customer"`
 	// MaxEndsPerDay is how many end marks of a customer are taken in a day (UTC);
 	// each is kept as long as samples are. Default 500000.
 	MaxEndsPerDay int `yaml:"max_ends_per_day"`
@@ -77,15 +81,16 @@ type Config struct {
 // DefaultConfig returns the defaults. Dir has none.
 func DefaultConfig() Config {
 	return Config{
-		Retention:          model.Duration(400 * 24 * time.Hour),
-		OutOfOrderWindow:   model.Duration(24 * time.Hour),
-		MaxFuture:          model.Duration(10 * time.Minute),
-		MaxSeries:          5_000_000,
-		MaxEndsPerDay:      500_000,
-		MaxLabels:          64,
-		MaxLabelNameBytes:  256,
-		MaxLabelValueBytes: 4096,
-		MinFreeBytes:       128 << 20,
+		Retention:             model.Duration(400 * 24 * time.Hour),
+		OutOfOrderWindow:      model.Duration(24 * time.Hour),
+		MaxFuture:             model.Duration(10 * time.Minute),
+		MaxSeries:             5_000_000,
+		MaxSourcesPerCustomer: 100_000,
+		MaxEndsPerDay:         500_000,
+		MaxLabels:             64,
+		MaxLabelNameBytes:     256,
+		MaxLabelValueBytes:    4096,
+		MinFreeBytes:          128 << 20,
 	}
 }
 
@@ -100,6 +105,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("max_future: must not be negative")
 	case c.MaxSeries < 1:
 		return fmt.Errorf("max_series: must be at least 1")
+	case c.MaxSourcesPerCustomer < 1:
+		return fmt.Errorf("max_sources_per_customer: must be at least 1")
 	case c.MaxEndsPerDay < 1:
 		return fmt.Errorf("max_ends_per_day: must be at least 1")
 	case c.MaxLabels < 2:

@@ -38,6 +38,15 @@ type FiringConfig struct {
 	Checks int
 	// Alerts is how many series begin to breach at each check, for four checks. Default 600.
 	Alerts int
+	// Lateness of the rules. Below about ten seconds every batch is taken as one that may
+	// come late. Default 30m.
+	Lateness time.Duration
+	// Backfill is how many samples a second sources bring, around every other check, that
+	// were away for hours. Default 0: none.
+	Backfill float64
+	// BackfillLate has them come too late for their checks, as of sources that nobody waits
+	// for; else their checks have waited.
+	BackfillLate bool
 	// Dir is an empty folder for the store. Default: one in the system's folder for
 	// temporary files, removed afterwards.
 	Dir string
@@ -45,7 +54,7 @@ type FiringConfig struct {
 
 // DefaultFiringConfig returns the documented defaults.
 func DefaultFiringConfig() FiringConfig {
-	return FiringConfig{Series: 1_000_000, Rules: 10, Rate: 100_000, Interval: time.Minute, Checks: 8, Alerts: 600}
+	return FiringConfig{Series: 1_000_000, Rules: 10, Rate: 100_000, Interval: time.Minute, Checks: 8, Alerts: 600, Lateness: 30 * time.Minute}
 }
 
 // Validate names the first field that cannot be used.
@@ -63,6 +72,10 @@ func (c FiringConfig) Validate() error {
 		return errors.New("rate: too low for a sample of each series at each check")
 	case c.Checks < 5:
 		return errors.New("checks: want 5 or more")
+	case c.Lateness < time.Second || c.Lateness%time.Second != 0:
+		return errors.New("lateness: want whole seconds")
+	case c.Backfill < 0 || c.Backfill > 1e7:
+		return errors.New("backfill: want 0 to 10000000")
 	case c.Alerts < 1 || c.Alerts > c.Series/10:
 		return errors.New("alerts: want 1 to a tenth of the series")
 	}
@@ -74,6 +87,9 @@ type FiringResult struct {
 	Config      FiringConfig
 	OnTime      []time.Duration // from T of the check to the sink, ascending
 	Late        []time.Duration // from the arrival of the batch that completes a check that is past, ascending
+	OnTimeOld   []time.Duration // as OnTime, beside a backlog
+	LateOld     []time.Duration // as Late, beside a backlog
+	Old         []time.Duration // how long a batch of the backlog took, ascending
 	Behind      time.Duration   // most that a batch began after its time
 	Samples     int64
 	CPU         time.Duration // of the whole process, while samples came
@@ -120,6 +136,8 @@ type firingWorld struct {
 	store   *storage.Store
 	engine  *ruleset.Engine
 	batches []firingBatch
+	backlog []firingBatch // of those that were away
+	began   time.Time
 	result  FiringResult
 
 	behind atomic.Int64 // ns
@@ -159,6 +177,7 @@ func newFiringWorld(cfg FiringConfig) (*firingWorld, error) {
 		return nil, errors.Join(err, w.store.Close())
 	}
 	w.makeBatches()
+	w.makeBacklog()
 	return w, nil
 }
 
@@ -174,9 +193,9 @@ func (w *firingWorld) rules() string {
 	fmt.Fprintf(&b, "groups:\n- name: firing\n  interval: %s\n  rules:\n", model.Duration(w.cfg.Interval))
 	for _, m := range w.names {
 		for i := range w.cfg.Rules {
-			fmt.Fprintf(&b, `  - {alert: "%s-%d", expr: "%s >= %d", consecutive: 3, labels: {severity: warning}, annotations: {`+
+			fmt.Fprintf(&b, `  - {alert: "%s-%d", expr: "%s >= %d", consecutive: 3, lateness: %s, missing_after: %s, labels: {severity: warning}, annotations: {`+
 				`summary: "{{ $labels.instance }}: {{ printf \"%%.1f\" $value }}", description: "{{ with $labels.node }}{{ . }} of {{ end }}{{ $labels.instance }} in {{ $labels.region }}"}}`+"\n",
-				m, i, m, firstThreshold+i)
+				m, i, m, firstThreshold+i, model.Duration(w.cfg.Lateness), model.Duration(min(w.cfg.Lateness, w.cfg.Interval)))
 		}
 	}
 	return b.String()
@@ -203,6 +222,7 @@ func (w *firingWorld) run(ctx context.Context, say func(string, ...any)) error {
 	}
 	say("%.0f samples a second for %s", w.cfg.Rate, time.Duration(w.cfg.Checks)*w.cfg.Interval)
 	began, cpu := time.Now(), cpuTime()
+	w.began = began
 	if err := w.deliver(ctx, began, say); err != nil {
 		return err
 	}
@@ -210,8 +230,9 @@ func (w *firingWorld) run(ctx context.Context, say func(string, ...any)) error {
 	r.Took, r.CPU, r.Behind, r.PeakRSS = time.Since(began), cpuTime()-cpu, time.Duration(w.behind.Load()), peakRSS()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	slices.Sort(r.OnTime)
-	slices.Sort(r.Late)
+	for _, ds := range [][]time.Duration{r.OnTime, r.Late, r.OnTimeOld, r.LateOld, r.Old} {
+		slices.Sort(ds)
+	}
 	if len(r.OnTime)+len(r.Late) == 0 {
 		return errors.New("no alert fired")
 	}
@@ -226,6 +247,15 @@ func (w *firingWorld) fill(ctx context.Context) error {
 	for i := range w.batches {
 		b := &w.batches[i]
 		b.stamp(w.cfg, time.Now())
+		res, err := w.store.Append(ctx, b.Batch)
+		if err != nil {
+			return err
+		}
+		accepted = append(accepted, res.Accepted)
+	}
+	for i := range w.backlog {
+		b := &w.backlog[i]
+		b.stampOld(time.Now().Add(-backlogHours*time.Hour), false)
 		res, err := w.store.Append(ctx, b.Batch)
 		if err != nil {
 			return err
@@ -268,6 +298,7 @@ func (w *firingWorld) deliver(ctx context.Context, began time.Time, say func(str
 			}
 		})
 	}
+	g.Go(func() error { return w.bringBacklog(ctx) })
 	g.Go(func() error {
 		a, err := alarm.New()
 		if err != nil {
@@ -280,7 +311,7 @@ func (w *firingWorld) deliver(ctx context.Context, began time.Time, say func(str
 			}
 			if now := time.Now(); now.Second()%30 == 0 {
 				w.mu.Lock()
-				fired := len(w.result.OnTime) + len(w.result.Late)
+				fired := len(w.result.OnTime) + len(w.result.Late) + len(w.result.OnTimeOld) + len(w.result.LateOld)
 				w.mu.Unlock()
 				left := time.Until(began.Add(time.Duration(w.cfg.Checks) * w.cfg.Interval)).Round(time.Second)
 				say("%s left, %d alerts have fired, %s behind at most", left, fired, time.Duration(w.behind.Load()))
@@ -298,15 +329,8 @@ func (w *firingWorld) send(ctx context.Context, b *firingBatch, due time.Time) e
 	}
 	b.arrival.Store(due.UnixNano())
 	b.stamp(w.cfg, due)
-	res, err := w.store.Append(ctx, b.Batch)
-	if err != nil {
-		return err
-	}
-	if res.RefusedTotal > 0 {
-		return fmt.Errorf("the store refused %s: %s", res.Refused[0].Labels, res.Refused[0].Reason)
-	}
 	atomic.AddInt64(&w.result.Samples, int64(len(b.Samples)))
-	return w.engine.Ingest(ctx, res.Accepted, time.Now())
+	return w.take(ctx, b.Batch)
 }
 
 // stamp makes the batch that of a moment.
@@ -343,11 +367,14 @@ func (w *firingWorld) Log(_ context.Context, entries []ruleset.Entry) error {
 			return fmt.Errorf("instance %q: %w", e.Identity.Get("instance"), err)
 		}
 		b := &w.batches[series/perSource]
+		since, quiet, beside := time.UnixMilli(e.Check), &w.result.OnTime, &w.result.OnTimeOld
 		if b.late {
-			w.result.Late = append(w.result.Late, now.Sub(time.Unix(0, b.arrival.Load())))
-		} else {
-			w.result.OnTime = append(w.result.OnTime, now.Sub(time.UnixMilli(e.Check)))
+			since, quiet, beside = time.Unix(0, b.arrival.Load()), &w.result.Late, &w.result.LateOld
 		}
+		if w.beside(since) {
+			quiet = beside
+		}
+		*quiet = append(*quiet, now.Sub(since))
 	}
 	return nil
 }
@@ -372,7 +399,13 @@ func WriteFiring(out io.Writer, r *FiringResult) error {
 	for _, x := range []struct {
 		name string
 		ds   []time.Duration
-	}{{"on time: after T of the third check", r.OnTime}, {"late: after the batch has arrived", r.Late}} {
+	}{
+		{"on time: after T of the third check", r.OnTime}, {"late: after the batch has arrived", r.Late},
+		{"on time, beside a backlog", r.OnTimeOld}, {"late, beside a backlog", r.LateOld}, {"(a batch of the backlog, until it is taken)", r.Old},
+	} {
+		if r.Config.Backfill == 0 && len(x.ds) == 0 {
+			continue
+		}
 		fmt.Fprintf(&b, "%-52s %8d %10.2f %10.2f %10.2f\n", x.name, len(x.ds), ms(percentile(x.ds, 0.5)), ms(percentile(x.ds, 0.99)), ms(percentile(x.ds, 1)))
 	}
 	const mib = 1 << 20

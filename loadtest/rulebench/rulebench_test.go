@@ -3,6 +3,7 @@ package rulebench
 import (
 	"bytes"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 )
@@ -49,7 +50,7 @@ func TestValidate(t *testing.T) {
 // A small run fires every alert that begins in it, on time and late ones, and
 // measures how long it took.
 func TestRunFiring(t *testing.T) {
-	cfg := FiringConfig{Series: 4000, Rules: 3, Rate: 8000, Interval: time.Second, Checks: 8, Alerts: 40, Dir: t.TempDir()}
+	cfg := FiringConfig{Series: 4000, Rules: 3, Rate: 8000, Interval: time.Second, Checks: 8, Alerts: 40, Lateness: 30 * time.Minute, Dir: t.TempDir()}
 	r, err := RunFiring(t.Context(), cfg, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
@@ -67,6 +68,24 @@ func TestRunFiring(t *testing.T) {
 	for _, c := range []FiringConfig{{}, {Series: 4000}, {Series: 4000, Rules: 1, Rate: 1000, Interval: time.Second}, {Series: 4000, Rules: 1, Rate: 8000, Interval: time.Second, Checks: 8}} {
 		if c.Validate() == nil {
 			t.Errorf("%+v is taken", c)
+		}
+	}
+}
+
+// A backlog is brought beside every other check, in time or too late, and times are told apart.
+func TestRunFiringBesideABacklog(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		cfg := FiringConfig{Series: 4000, Rules: 2, Rate: 8000, Interval: time.Second, Checks: 8, Alerts: 40, Lateness: 4 * time.Minute, Backfill: 4000, BackfillLate: late, Dir: t.TempDir()}
+		r, err := RunFiring(t.Context(), cfg, &bytes.Buffer{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Old) == 0 || len(r.OnTime)+len(r.Late)+len(r.OnTimeOld)+len(r.LateOld) == 0 {
+			t.Errorf("late %v: %d batches of the backlog, %d, %d, %d and %d alerts", late, len(r.Old), len(r.OnTime), len(r.Late), len(r.OnTimeOld), len(r.LateOld))
+		}
+		var out bytes.Buffer
+		if err := WriteFiring(&out, r); err != nil || !strings.Contains(out.String(), "beside a backlog") {
+			t.Errorf("%v in\n%s", err, out.String())
 		}
 	}
 }

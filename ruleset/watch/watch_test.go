@@ -29,11 +29,14 @@ func TestLimitsAndHolesAreTold(t *testing.T) {
 load 1m
     watchkeeper_judging_refused{customer="acme", limit="rule"}      0x3 7 0x3 7x4 0x8
     watchkeeper_judging_ends_refused{customer="acme"}               0x4 9x2 0x14
+    watchkeeper_judging_sources_refused{customer="acme"}            0x6 2x2 0x12
     watchkeeper_judging_late_unlisted{customer="acme"}              0x9 8x2 0x9
     watchkeeper_judging_unread{customer="acme"}                     0x13 5x2 0x6
     watchkeeper_judging_coverage_holes{customer="acme"}             0x4 3x14 0x8
 at 5m   EndLimitBites{customer="acme"} firing
 at 10m  EndLimitBites{customer="acme"} resolved
+at 7m   SourceLimitBites{customer="acme"} firing
+at 12m  SourceLimitBites{customer="acme"} resolved
 at 8m   RuleLimitBites{customer="acme", limit="rule"} firing
 at 10m  ContractCoverageHoles{customer="acme"} firing
 at 10m  LateLimitBites{customer="acme"} firing

@@ -167,7 +167,7 @@ func (d *daemon) hasEnded() bool {
 }
 
 // patience is how long a test waits for what a server shows; machines may be busy.
-const patience = 4 * time.Minute
+const patience = 6 * time.Minute
 
 // eventually waits until check succeeds.
 func eventually(t testing.TB, limit time.Duration, what string, check func() error) {

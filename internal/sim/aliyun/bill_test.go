@@ -131,3 +131,23 @@ func TestBalance(t *testing.T) {
 		t.Errorf("balance %v", text)
 	}
 }
+
+// A subscription is ordered when it ends, also one that began on a leap day.
+func TestOrdersOfALeapDay(t *testing.T) {
+	end := time.Date(2028, 2, 29, 16, 0, 0, 0, time.UTC)
+	s := newTestServer(t, func(c *Config) { c.ECSInstances = 3000; c.Now = func() time.Time { return end.Add(-12 * time.Hour) } })
+	ended, ordered := 0, 0
+	for _, id := range s.Instances(nsECS) {
+		if s.Expiry(id).Equal(end) {
+			ended++
+		}
+	}
+	s.chargesOn(chinaMidnight(end), func(c charge) {
+		if c.subscription && c.r.product.namespace == nsECS {
+			ordered++
+		}
+	})
+	if ended != ordered || ordered == 0 {
+		t.Errorf("%d subscriptions end at %s, %d are ordered", ended, end, ordered)
+	}
+}

@@ -50,10 +50,10 @@ func (s *Server) expiryOf(r *resource) time.Time {
 	if r.product.postpaidOnly || !pick(mix(r.key, 61), true, true, false) {
 		return time.Time{}
 	}
-	now := s.now()
-	end := r.firstRenewal()
-	for !end.After(now) {
-		end = end.AddDate(1, 0, 0)
+	now, first := s.now(), r.firstRenewal()
+	end := first
+	for years := 1; !end.After(now); years++ {
+		end = first.AddDate(years, 0, 0) // from the first on: a year after a leap day is March
 	}
 	return end
 }
