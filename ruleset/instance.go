@@ -202,8 +202,8 @@ func (in *instance) endMatters(k int64, l *leaf) int64 {
 	return last
 }
 
-// operandsThrough is the last check that the operands which came before the
-// identity began are part of; with an offset that is one ahead of now.
+// operandsThrough is the last check that the operands and end marks which came before the
+// identity began are part of: one ahead of now with an offset, or where an end is.
 func (in *instance) operandsThrough(now int64) int64 {
 	r := in.rs.rule
 	last := r.lastCheck(now)
@@ -212,6 +212,9 @@ func (in *instance) operandsThrough(now int64) int64 {
 		for _, ser := range j.series {
 			if ser.newest != math.MinInt64 {
 				last = max(last, r.checkOf(ser.newest+l.offset+l.lookback)-1)
+			}
+			for _, m := range ser.ends() {
+				last = max(last, in.endMatters(r.checkOf(m.t+l.offset), l))
 			}
 		}
 	}
